@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+/** Starts the command line on the Node that the project brings, whatever Node the machine has. */
+import { spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import process from 'node:process';
+
+const require = createRequire(import.meta.url);
+const node = path.join(path.dirname(require.resolve('node/package.json')), 'bin', 'node');
+const main = path.join(import.meta.dirname, '../src/main.ts');
+
+const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: 'inherit' });
+// The terminal sends its signals to the whole group; from elsewhere they come to this process alone.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+child.on('exit', (code, signal) => {
+  process.exitCode = code ?? (signal === 'SIGINT' ? 130 : 1);
+});

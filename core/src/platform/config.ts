@@ -1,0 +1,118 @@
+/**
+ * Every setting, read and checked once. The only file that looks at the environment.
+ *
+ * All mistakes are reported together, by the name of the variable and never with its value.
+ */
+import { z } from 'zod';
+import { type Key, KEY_BYTES } from './vault.ts';
+
+const MIN_SECRET_BYTES = 32;
+
+/** `1:base64,2:base64`: ids from 1, each key 32 bytes; the first one is active. */
+const keys = z.string().transform((text, context): [Key, ...Key[]] => {
+  const parsed = text.split(',').map((part): Key => {
+    const [id = '', bytes = ''] = part.split(':');
+    return { id: /^\d{1,9}$/.test(id) ? Number(id) : 0, bytes: Buffer.from(bytes, 'base64') };
+  });
+  const bad = parsed.some((key) => key.id < 1 || key.bytes.length !== KEY_BYTES || isWeak(key.bytes));
+  if (bad || new Set(parsed.map((key) => key.id)).size !== parsed.length) {
+    context.addIssue({
+      code: 'custom',
+      message: 'expected id:key pairs such as 1:…, each key 32 random bytes in base64, ids from 1 and distinct',
+    });
+    return z.NEVER;
+  }
+  return parsed as [Key, ...Key[]];
+});
+
+const secret = z.string().transform((text, context) => {
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.length < MIN_SECRET_BYTES || isWeak(bytes)) {
+    context.addIssue({
+      code: 'custom',
+      message: 'expected at least 32 random bytes in base64, as from: openssl rand -base64 32',
+    });
+    return z.NEVER;
+  }
+  return bytes;
+});
+
+/** A repeated pattern or a typed sentence has few different bytes; 32 random ones have about 30. */
+function isWeak(bytes: Buffer): boolean {
+  return new Set(bytes).size < Math.min(bytes.length, MIN_SECRET_BYTES) / 2;
+}
+
+const timeZone = z.string().refine(isTimeZone, 'expected an IANA time zone such as America/New_York');
+
+export function isTimeZone(id: string): boolean {
+  // An offset or an abbreviation such as EST is no zone: it does not know when the clocks change.
+  if (!/^(UTC|[A-Za-z_]+(\/[A-Za-z0-9_+-]+)+)$/.test(id)) return false;
+  try {
+    Temporal.Now.zonedDateTimeISO(id);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const oidcIssuer = z.object({ issuer: z.url(), audience: z.string().min(1) });
+
+const json = z.string().transform((text, context): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    context.addIssue({ code: 'custom', message: 'expected JSON' });
+    return z.NEVER;
+  }
+});
+
+const number = (fallback: number, min: number, max: number) =>
+  z.coerce.number().int().min(min).max(max).default(fallback);
+
+const Environment = z.object({
+  NODE_ENV: z.enum(['development', 'test', 'production']).default('development'),
+  LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  HOST: z.string().default('127.0.0.1'),
+  PORT: number(4000, 0, 65_535),
+  PUBLIC_URL: z.url().optional(),
+  /** How many proxies in front set X-Forwarded-For. 0: the socket's address counts. */
+  TRUSTED_PROXIES: number(0, 0, 10),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  DATABASE_ADMIN_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  DATABASE_POOL: number(4, 2, 64),
+  CAREFLEX_DATA_DIR: z.string().min(1).default('.data'),
+  CAREFLEX_KEYS: keys,
+  CAREFLEX_SECRET: secret,
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
+  OIDC_ISSUERS: json.pipe(z.array(oidcIssuer)).default([]),
+  CLINIC_TIME_ZONE: timeZone.default('America/New_York'),
+  DEFAULT_REGION: z
+    .string()
+    .regex(/^[A-Z]{2}$/)
+    .default('US'),
+  SESSION_IDLE_MINUTES: number(30, 1, 1_440),
+  SESSION_ABSOLUTE_HOURS: number(12, 1, 720),
+  ACCESS_TOKEN_MINUTES: number(5, 1, 60),
+  AUDIT_RETENTION_YEARS: number(6, 1, 100),
+  /** Where the sealer leaves the newest signed tree head, outside the database. */
+  AUDIT_HEAD_FILE: z.string().min(1).optional(),
+  METRICS_TOKEN: z.string().min(16).optional(),
+});
+
+export type Config = z.output<typeof Environment>;
+
+/** One clear sentence for the person who starts the program. */
+export class ConfigError extends Error {}
+
+/** Reads the configuration. Throws {@link ConfigError} that lists every mistake. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+  // An empty variable counts as absent: that is what a shell's NAME= and a compose file's empty value mean.
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const result = Environment.safeParse(given);
+  if (result.success) return result.data;
+  const mistakes = result.error.issues.map(({ path, message, code }) => {
+    const name = path.join('.');
+    return code === 'invalid_type' && given[name] === undefined ? `${name} is missing` : `${name}: ${message}`;
+  });
+  throw new ConfigError(`The configuration is not usable. ${mistakes.join('; ')}.`);
+}

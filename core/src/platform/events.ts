@@ -1,0 +1,90 @@
+/**
+ * Events: what happened, written in the change's own transaction, so that nothing is published that was rolled
+ * back and nothing committed stays unpublished.
+ *
+ * Readers see events in the order of `sequence`: 1, 2, 3, without a hole, and never one that appears later
+ * behind another. A number drawn at insert cannot promise that (transactions commit in another order, or not at
+ * all), so it is given after the commit, by one process at a time. An event that could be seen when another
+ * one's transaction began has the smaller number.
+ */
+import { sql } from 'kysely';
+import type { Generated } from 'kysely';
+import type { Scope } from './scope.ts';
+import { transact } from './scope.ts';
+
+declare module './database.ts' {
+  interface Database {
+    events: {
+      id: Generated<string>;
+      topic: string;
+      payload: object;
+      request_id: string;
+      occurred_at: Date | string;
+      sequence: Generated<number | null>;
+    };
+  }
+}
+
+/** Every event of the system by topic. Contexts merge theirs in. Payloads carry ids, never PHI. */
+// oxlint-disable-next-line typescript/no-empty-interface -- filled by declaration merging
+export interface Events {}
+
+export type Topic = keyof Events;
+
+export interface Event<T extends Topic = Topic> {
+  readonly sequence: number;
+  readonly topic: T;
+  readonly payload: Events[T];
+  readonly occurredAt: Temporal.Instant;
+  readonly requestId: string;
+}
+
+/** Records an event with the change that caused it. */
+export async function emit<T extends Topic>(scope: Scope, topic: T, payload: Events[T]): Promise<void> {
+  await scope.db
+    .insertInto('events')
+    .values({ topic, payload: payload as object, request_id: scope.request.id, occurred_at: scope.now.toString() })
+    .execute();
+}
+
+/**
+ * Numbers the committed events that have no sequence yet and tells listeners of channel `events` the newest
+ * number. Safe to call from any process at any time. Returns the newest number, or null when nothing was new.
+ */
+export async function sequenceEvents(scope: Scope): Promise<number | null> {
+  return transact(scope, async ({ db }) => {
+    const { rows } = await sql<{ newest: number | null }>`select sequence_events() as newest`.execute(db);
+    return rows[0]?.newest ?? null;
+  });
+}
+
+/** Up to `limit` events after `sequence`, in order. */
+export async function eventsAfter(scope: Scope, sequence: number, limit: number): Promise<Event[]> {
+  return transact(scope, async ({ db }) => {
+    const rows = await db
+      .selectFrom('events')
+      .select(['sequence', 'topic', 'payload', 'occurred_at', 'request_id'])
+      .where('sequence', '>', sequence)
+      .orderBy('sequence')
+      .limit(limit)
+      .execute();
+    return rows.map((row) => ({
+      sequence: Number(row.sequence),
+      topic: row.topic as Topic,
+      payload: row.payload as Events[Topic],
+      occurredAt: (row.occurred_at as Date).toTemporalInstant(),
+      requestId: row.request_id,
+    }));
+  });
+}
+
+/** The newest sequence, 0 when there is no event yet. */
+export async function newestSequence(scope: Scope): Promise<number> {
+  return transact(scope, async ({ db }) => {
+    const row = await db
+      .selectFrom('events')
+      .select((eb) => eb.fn.max('sequence').as('newest'))
+      .executeTakeFirst();
+    return row?.newest ?? 0;
+  });
+}

@@ -1,0 +1,12 @@
+/** The one way from an untrusted value to a typed one. */
+import type { z } from 'zod';
+import { InvalidInput } from './errors.ts';
+
+/** Parses `input` by `schema`. Throws {@link InvalidInput} with every issue and its path, never with the value. */
+export function parse<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
+  const result = schema.safeParse(input);
+  if (result.success) return result.data;
+  throw new InvalidInput(
+    result.error.issues.map((issue) => ({ path: issue.path.map(String), message: issue.message })),
+  );
+}

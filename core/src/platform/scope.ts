@@ -1,0 +1,145 @@
+/**
+ * Who is asking, when, through which connection.
+ *
+ * The login role of the database has no rights of its own. `transact` gives a transaction the role of its
+ * actor, so nothing can be read or written outside one, and row-level security applies to every statement.
+ * The same round trip proves that the actor's session is still alive: a revoked one ends here.
+ */
+import { type Kysely, sql } from 'kysely';
+import pg from 'pg';
+import { type Database, sqlState } from './database.ts';
+import { Unauthenticated } from './errors.ts';
+import type { Jobs } from './jobs.ts';
+import type { Vault } from './vault.ts';
+
+export type Role = 'admin' | 'agent' | 'patient' | 'auditor' | 'system';
+
+export interface Actor {
+  /** The user's id; for workers and the command line a fixed id of the system. */
+  readonly id: string;
+  readonly role: Role;
+  /** The session or API key that stands for the actor; null for the system itself. */
+  readonly sessionId: string | null;
+  /** A patient's own record. */
+  readonly patientId?: string;
+  /** An API key's limits, absent for people: names of actions it may do. */
+  readonly scopes?: readonly string[];
+}
+
+/** Where a request came from. Goes into the audit trail and the logs. */
+export interface Origin {
+  readonly id: string;
+  readonly ip: string | null;
+  readonly userAgent: string | null;
+  /** Why the data is wanted, as in HIPAA's purposes of use: treatment, payment, operations, patient request. */
+  readonly purpose?: string;
+}
+
+/** The first argument of every context function. */
+export interface Scope {
+  readonly actor: Actor;
+  readonly request: Origin;
+  readonly db: Kysely<Database>;
+  readonly now: Temporal.Instant;
+  readonly vault: Vault;
+  readonly jobs: Jobs;
+  /** Present inside `transact` only. */
+  readonly transaction?: Transaction;
+}
+
+interface Transaction {
+  actor: Actor;
+  readonly afterCommit: (() => void)[];
+}
+
+export const SYSTEM: Actor = { id: '00000000-0000-0000-0000-000000000000', role: 'system', sessionId: null };
+
+/** The same request, done by the system: for what an actor may cause but not do, such as signing in. */
+export function asSystem(scope: Scope): Scope {
+  return { ...scope, actor: SYSTEM };
+}
+
+const DATABASE_ROLE: Record<Role, string> = {
+  admin: 'careflex_staff',
+  agent: 'careflex_staff',
+  patient: 'careflex_patient',
+  auditor: 'careflex_auditor',
+  system: 'careflex_system',
+};
+
+/**
+ * Runs `work` in a transaction under the actor's database role; what it throws undoes it. Nested, it is a
+ * savepoint, so a caller may catch the inner failure and carry on. Name the callback's parameter `scope` too:
+ * the shadowing keeps the outer connection out of reach.
+ *
+ * Throws {@link Unauthenticated} when the actor's session has expired or was revoked.
+ */
+export async function transact<T>(scope: Scope, work: (scope: Scope) => Promise<T>): Promise<T> {
+  return scope.transaction ? nest(scope, scope.transaction, work) : begin(scope, work);
+}
+
+/** Calls `callback` once the transaction has committed; never if it does not. It must not throw. */
+export function afterCommit(scope: Scope, callback: () => void): void {
+  if (!scope.transaction) throw new Error('afterCommit is called inside transact');
+  scope.transaction.afterCommit.push(callback);
+}
+
+async function begin<T>(scope: Scope, work: (scope: Scope) => Promise<T>): Promise<T> {
+  const transaction: Transaction = { actor: scope.actor, afterCommit: [] };
+  const result = await scope.db.connection().execute(async (db) => {
+    try {
+      await sql.raw(`begin; ${enter(scope)}`).execute(db);
+      const result = await work({ ...scope, db, transaction });
+      await sql`commit`.execute(db);
+      return result;
+    } catch (thrown) {
+      // When the connection itself is gone there is nothing to roll back, and the first error is the one to tell.
+      await sql`rollback`.execute(db).catch(() => undefined);
+      throw asUnauthenticated(thrown);
+    }
+  });
+  for (const callback of transaction.afterCommit) callback();
+  return result;
+}
+
+let savepoints = 0;
+
+async function nest<T>(scope: Scope, transaction: Transaction, work: (scope: Scope) => Promise<T>): Promise<T> {
+  const outer = transaction.actor;
+  const hooks = transaction.afterCommit.length;
+  const name = `s${++savepoints}`;
+  await sql.raw(`savepoint ${name}`).execute(scope.db);
+  try {
+    await become(scope, transaction, scope.actor);
+    const result = await work(scope);
+    await become(scope, transaction, outer);
+    await sql.raw(`release savepoint ${name}`).execute(scope.db);
+    return result;
+  } catch (thrown) {
+    transaction.actor = outer;
+    transaction.afterCommit.length = hooks;
+    await sql.raw(`rollback to savepoint ${name}`).execute(scope.db);
+    throw asUnauthenticated(thrown);
+  }
+}
+
+async function become(scope: Scope, transaction: Transaction, actor: Actor): Promise<void> {
+  if (transaction.actor === actor) return;
+  await sql.raw(enter({ ...scope, actor })).execute(scope.db);
+  transaction.actor = actor;
+}
+
+/** One round trip in the simple protocol, which takes no parameters: hence the escaping. */
+function enter({ actor, now }: Scope): string {
+  const set = (name: string, value: string) => `set_config('${name}', ${pg.escapeLiteral(value)}, true)`;
+  const session = pg.escapeLiteral(actor.sessionId ?? '');
+  return `select set_config('role', 'none', true), check_session(${session}, ${pg.escapeLiteral(now.toString())}),
+    ${set('careflex.user_id', actor.id)}, ${set('careflex.role', actor.role)},
+    ${set('careflex.patient_id', actor.patientId ?? '')}, set_config('role', '${DATABASE_ROLE[actor.role]}', true)`;
+}
+
+const SESSION_ENDED = 'CF401';
+
+function asUnauthenticated(thrown: unknown): unknown {
+  return sqlState(thrown) === SESSION_ENDED ? new Unauthenticated('The session has ended; sign in again') : thrown;
+}

@@ -29,6 +29,7 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
   const log = options.log ?? createLog(config.LOG_LEVEL);
   const db = connect(options.databaseUrl, { max: config.DATABASE_POOL });
   const keys = vault(keyRing(config.CAREFLEX_KEYS), config.CAREFLEX_SECRET);
+  const clinic = { timeZone: config.CLINIC_TIME_ZONE, region: config.DEFAULT_REGION };
   const jobs: Jobs = { enqueue: async () => undefined };
   return {
     config,
@@ -37,7 +38,7 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
     db,
     vault: keys,
     jobs,
-    scope: (actor, request) => ({ actor, request, db, now: clock.now(), vault: keys, jobs }),
+    scope: (actor, request) => ({ actor, request, db, now: clock.now(), clinic, vault: keys, jobs }),
     async [Symbol.asyncDispose]() {
       await db.destroy();
     },

@@ -35,12 +35,20 @@ export interface Origin {
   readonly purpose?: string;
 }
 
+/** What the clinic's place decides where an input leaves it open. */
+export interface Clinic {
+  readonly timeZone: string;
+  /** The country whose phone numbers may be written without a country code: `US`. */
+  readonly region: string;
+}
+
 /** The first argument of every context function. */
 export interface Scope {
   readonly actor: Actor;
   readonly request: Origin;
   readonly db: Kysely<Database>;
   readonly now: Temporal.Instant;
+  readonly clinic: Clinic;
   readonly vault: Vault;
   readonly jobs: Jobs;
   /** Present inside `transact` only. */

@@ -99,6 +99,7 @@ export function testScope(more: Partial<Scope> = {}): Scope {
     request: { id: randomUUID(), ip: '192.0.2.1', userAgent: 'test' },
     db,
     now: NOW,
+    clinic: { timeZone: 'America/New_York', region: 'US' },
     vault: testVault,
     jobs: noJobs,
     ...more,

@@ -1,0 +1,85 @@
+/**
+ * Key rotation: every wrapped data key is wrapped anew with the ring's active key, while reads and writes go on.
+ *
+ * Each context names the columns that hold wrapped keys; nobody else writes to them after the row is made. One
+ * batch is one transaction and what is done stays done, so after a crash it is simply started again.
+ */
+import { sql } from 'kysely';
+import { type Scope, transact } from './scope.ts';
+import { rewrapDataKey } from './vault.ts';
+
+/** A column of data keys, wrapped for the place (table, column, id). The table's primary key is `id uuid`. */
+export interface KeyColumn {
+  readonly table: string;
+  readonly column: string;
+}
+
+export interface RotateOptions {
+  /** Rows a transaction; 500 unless given. */
+  readonly batch?: number;
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
+}
+
+const BATCH = 500;
+
+/** Returns how many keys were wrapped anew. Run it as the system. Throws VaultError when a key's wrapper is not in the ring. */
+export async function rotateKeys(
+  scope: Scope,
+  columns: readonly KeyColumn[],
+  { batch = BATCH, onProgress }: RotateOptions = {},
+): Promise<number> {
+  const totals: number[] = [];
+  for (const column of columns) totals.push(await count(scope, column));
+  const total = totals.reduce((sum, count) => sum + count, 0);
+  let done = 0;
+  let rewrapped = 0;
+  for (const column of columns) {
+    let after = '00000000-0000-0000-0000-000000000000';
+    for (;;) {
+      const rows = await rewrapBatch(scope, column, { after, batch });
+      const last = rows.at(-1);
+      if (last === undefined) break;
+      after = last.id;
+      done += rows.length;
+      rewrapped += rows.filter((row) => row.changed).length;
+      onProgress?.({ done, total: Math.max(total, done) });
+    }
+  }
+  return rewrapped;
+}
+
+async function count(scope: Scope, { table, column }: KeyColumn): Promise<number> {
+  return transact(scope, async ({ db }) => {
+    const { rows } = await sql<{ count: number }>`select count(${sql.ref(column)}) from ${sql.table(table)}`.execute(
+      db,
+    );
+    return rows[0]?.count ?? 0;
+  });
+}
+
+/** Rows are locked in the order of their ids, as everywhere that several are, so that nobody waits in a circle. */
+async function rewrapBatch(
+  scope: Scope,
+  { table, column }: KeyColumn,
+  { after, batch }: { after: string; batch: number },
+): Promise<{ id: string; changed: boolean }[]> {
+  return transact(scope, async ({ db, vault }) => {
+    const { rows } = await sql<{ id: string; wrapped: Buffer }>`
+      select id, ${sql.ref(column)} as wrapped from ${sql.table(table)}
+      where id > ${after} and ${sql.ref(column)} is not null
+      order by id limit ${batch} for update`.execute(db);
+    const renewed = rows.map(({ id, wrapped }) => ({
+      id,
+      wrapped: rewrapDataKey(vault.ring, { table, column, row: id }, wrapped),
+    }));
+    const changed = renewed.filter((row) => row.wrapped !== null);
+    if (changed.length > 0) {
+      await sql`
+        update ${sql.table(table)} as t set ${sql.ref(column)} = renewed.wrapped
+        from unnest(${changed.map(({ id }) => id)}::uuid[], ${changed.map(({ wrapped }) => wrapped)}::bytea[])
+          as renewed (id, wrapped)
+        where t.id = renewed.id`.execute(db);
+    }
+    return renewed.map(({ id, wrapped }) => ({ id, changed: wrapped !== null }));
+  });
+}

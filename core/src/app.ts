@@ -4,7 +4,7 @@ import type { Config } from './platform/config.ts';
 import { connect, type Db } from './platform/database.ts';
 import type { Jobs } from './platform/jobs.ts';
 import { createLog, type Log } from './platform/log.ts';
-import type { Actor, Origin, Scope } from './platform/scope.ts';
+import type { Actor, Origin, Scope, SignInRules } from './platform/scope.ts';
 import { keyRing, vault, type Vault } from './platform/vault.ts';
 
 export interface App extends AsyncDisposable {
@@ -30,6 +30,7 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
   const db = connect(options.databaseUrl, { max: config.DATABASE_POOL });
   const keys = vault(keyRing(config.CAREFLEX_KEYS), config.CAREFLEX_SECRET);
   const clinic = { timeZone: config.CLINIC_TIME_ZONE, region: config.DEFAULT_REGION };
+  const signIn = signInRules(config);
   const jobs: Jobs = { enqueue: async () => undefined };
   return {
     config,
@@ -38,9 +39,19 @@ export async function createApp(config: Config, options: AppOptions): Promise<Ap
     db,
     vault: keys,
     jobs,
-    scope: (actor, request) => ({ actor, request, db, now: clock.now(), clinic, vault: keys, jobs }),
+    scope: (actor, request) => ({ actor, request, db, now: clock.now(), clinic, signIn, vault: keys, jobs }),
     async [Symbol.asyncDispose]() {
       await db.destroy();
     },
+  };
+}
+
+function signInRules(config: Config): SignInRules {
+  return {
+    idleMinutes: config.SESSION_IDLE_MINUTES,
+    absoluteHours: config.SESSION_ABSOLUTE_HOURS,
+    accessTokenMinutes: config.ACCESS_TOKEN_MINUTES,
+    demoAccounts: config.NODE_ENV !== 'production',
+    issuers: config.OIDC_ISSUERS,
   };
 }

@@ -22,8 +22,15 @@ export interface Actor {
   readonly sessionId: string | null;
   /** A patient's own record. */
   readonly patientId?: string;
-  /** An API key's limits, absent for people: names of actions it may do. */
+  /** May book against the rules on purpose, by a grant; admins always may. */
+  readonly mayOverride?: boolean;
+  /** An API key's limits, absent for people: `patient` covers `patient.read`, which covers itself alone. */
   readonly scopes?: readonly string[];
+}
+
+/** Whether the actor's API key covers the action; people have no such limit. Roles are a question of their own. */
+export function keyCovers({ scopes }: Actor, action: string): boolean {
+  return scopes === undefined || scopes.some((scope) => action === scope || action.startsWith(`${scope}.`));
 }
 
 /** Where a request came from. Goes into the audit trail and the logs. */
@@ -42,6 +49,18 @@ export interface Clinic {
   readonly region: string;
 }
 
+/** How long signing in lasts, and who else may vouch for a user. */
+export interface SignInRules {
+  /** Without a request for so long a session ends. */
+  readonly idleMinutes: number;
+  readonly absoluteHours: number;
+  readonly accessTokenMinutes: number;
+  /** Demo accounts, whose password is public, may sign in. */
+  readonly demoAccounts: boolean;
+  /** OpenID Connect issuers whose tokens are accepted, each with the audience that must be named in them. */
+  readonly issuers: readonly { readonly issuer: string; readonly audience: string }[];
+}
+
 /** The first argument of every context function. */
 export interface Scope {
   readonly actor: Actor;
@@ -49,6 +68,7 @@ export interface Scope {
   readonly db: Kysely<Database>;
   readonly now: Temporal.Instant;
   readonly clinic: Clinic;
+  readonly signIn: SignInRules;
   readonly vault: Vault;
   readonly jobs: Jobs;
   /** Present inside `transact` only. */

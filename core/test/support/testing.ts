@@ -100,6 +100,7 @@ export function testScope(more: Partial<Scope> = {}): Scope {
     db,
     now: NOW,
     clinic: { timeZone: 'America/New_York', region: 'US' },
+    signIn: { idleMinutes: 30, absoluteHours: 12, accessTokenMinutes: 5, demoAccounts: true, issuers: [] },
     vault: testVault,
     jobs: noJobs,
     ...more,

@@ -1,19 +1,37 @@
 /** The composition root: what a process is made of, opened together and closed together. */
+import { type Email, openEmail } from './integrations/email.ts';
+import { guard } from './integrations/guard.ts';
+import { openSms, type Sms } from './integrations/sms.ts';
 import { type Clock, systemClock } from './platform/clock.ts';
 import type { Config } from './platform/config.ts';
-import { connect, type Db } from './platform/database.ts';
-import type { Jobs } from './platform/jobs.ts';
+import { connect, type Db, openPool } from './platform/database.ts';
+import { type Events, sequenceEvents, type Topic } from './platform/events.ts';
+import { createJobs, type Jobs, JOBS_CHANNEL, openBoss } from './platform/jobs.ts';
 import { createLog, type Log } from './platform/log.ts';
-import type { Actor, Origin, Scope, SignInRules } from './platform/scope.ts';
+import { postgresPubSub, type PubSub } from './platform/pubsub.ts';
+import { type Actor, afterCommit, type Origin, type Scope, type SignInRules, SYSTEM } from './platform/scope.ts';
+import { ticker } from './platform/ticker.ts';
 import { keyRing, vault, type Vault } from './platform/vault.ts';
+import { react } from './reactions.ts';
+import { workers } from './workers.ts';
+
+/** What is outside, behind interfaces: passed to the few functions that call it. */
+export interface Integrations {
+  readonly sms: Sms;
+  readonly email: Email;
+}
 
 export interface App extends AsyncDisposable {
   readonly config: Config;
   readonly log: Log;
   readonly clock: Clock;
+  /** What this process connects to, as the platform's login role. */
+  readonly databaseUrl: string;
   readonly db: Db;
   readonly vault: Vault;
   readonly jobs: Jobs;
+  readonly pubsub: PubSub;
+  readonly integrations: Integrations;
   /** A scope for one request or one job. */
   scope(actor: Actor, request: Origin): Scope;
 }
@@ -24,26 +42,88 @@ export interface AppOptions {
   readonly log?: Log;
 }
 
-export async function createApp(config: Config, options: AppOptions): Promise<App> {
-  const clock = options.clock ?? systemClock;
-  const log = options.log ?? createLog(config.LOG_LEVEL);
-  const db = connect(options.databaseUrl, { max: config.DATABASE_POOL });
-  const keys = vault(keyRing(config.CAREFLEX_KEYS), config.CAREFLEX_SECRET);
-  const clinic = { timeZone: config.CLINIC_TIME_ZONE, region: config.DEFAULT_REGION };
-  const signIn = signInRules(config);
-  const jobs: Jobs = { enqueue: async () => undefined };
+/** Opens everything a process is made of; nothing connects before its first use. */
+export async function createApp(config: Config, { databaseUrl, ...given }: AppOptions): Promise<App> {
+  await using parts = new AsyncDisposableStack();
+  const { clock = systemClock, log = createLog(config.LOG_LEVEL) } = given;
+  const db = connect(databaseUrl, { max: config.DATABASE_POOL });
+  parts.defer(() => db.destroy());
+  const pubsub = parts.use(postgresPubSub({ url: databaseUrl, db, log }));
+  const jobs = openJobs(parts, { databaseUrl, pubsub, log });
+  const email = parts.use(openEmail(config, guard()));
+  const integrations = { sms: openSms(config, guard()), email };
+
+  const still = {
+    db,
+    jobs,
+    vault: vault(keyRing(config.CAREFLEX_KEYS), config.CAREFLEX_SECRET),
+    clinic: { timeZone: config.CLINIC_TIME_ZONE, region: config.DEFAULT_REGION },
+    signIn: signInRules(config),
+  };
+  const ownWork = (): Scope => ({ ...still, now: clock.now(), actor: SYSTEM, request: OWN_REQUEST });
+  const sequencer = parts.use(
+    ticker({
+      run: () => sequenceEvents(ownWork()),
+      onError: (error) => log.warn('Events could not be sequenced', { error }),
+    }),
+  );
+  const reactAndSequence: Scope['react'] = async (scope, topic, payload) => {
+    await react(scope, topic as Topic, payload as Events[Topic]);
+    afterCommit(scope, sequencer.wake);
+  };
+
+  const open = parts.move();
   return {
     config,
     log,
     clock,
+    databaseUrl,
     db,
-    vault: keys,
+    pubsub,
     jobs,
-    scope: (actor, request) => ({ actor, request, db, now: clock.now(), clinic, signIn, vault: keys, jobs }),
-    async [Symbol.asyncDispose]() {
-      await db.destroy();
-    },
+    integrations,
+    vault: still.vault,
+    scope: (actor, request) => ({ ...still, now: clock.now(), actor, request, react: reactAndSequence }),
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
+}
+
+/** The request id of what the platform does by itself. */
+const OWN_REQUEST: Origin = { id: 'platform', ip: null, userAgent: null };
+
+interface JobsParts {
+  readonly databaseUrl: string;
+  readonly pubsub: PubSub;
+  readonly log: Log;
+}
+
+function openJobs(parts: AsyncDisposableStack, { databaseUrl, pubsub, log }: JobsParts): Jobs {
+  const pool = openPool(databaseUrl, { max: 1, name: 'careflex jobs', role: 'careflex_system' });
+  parts.defer(() => pool.end());
+  const boss = openBoss({ pool, log, maintain: false });
+  parts.defer(() => boss.stop({ graceful: false }));
+  const quick = new Set(Object.entries(workers).flatMap(([queue, worker]) => (worker.quick ? [queue] : [])));
+  // Jobs of many commits at once wake the workers once.
+  const waiting = new Set<string>();
+  const waker = parts.use(
+    ticker({
+      run: async () => {
+        const queues = [...waiting];
+        waiting.clear();
+        for (const queue of queues) await pubsub.publish(JOBS_CHANNEL, queue);
+      },
+      // The poll finds the job.
+      onError: (error) => log.warn('Workers could not be woken', { error }),
+    }),
+  );
+  return createJobs({
+    boss,
+    quick,
+    notify(queue) {
+      waiting.add(queue);
+      waker.wake();
+    },
+  });
 }
 
 function signInRules(config: Config): SignInRules {

@@ -97,6 +97,18 @@ const Environment = z.object({
   /** Where the sealer leaves the newest signed tree head, outside the database. */
   AUDIT_HEAD_FILE: z.string().min(1).optional(),
   METRICS_TOKEN: z.string().min(16).optional(),
+  /** Requests a minute that each process takes: from one address, from one principal, and to sign in from one address. */
+  RATE_LIMIT_PER_ADDRESS: number(12_000, 1, 10_000_000),
+  RATE_LIMIT_PER_PRINCIPAL: number(6_000, 1, 10_000_000),
+  RATE_LIMIT_SIGN_IN: number(30, 1, 10_000_000),
+  TWILIO_ACCOUNT_SID: z.string().regex(/^AC/).optional(),
+  TWILIO_AUTH_TOKEN: z.string().min(16).optional(),
+  /** Twilio's own unless given; the simulator's in development. */
+  TWILIO_BASE_URL: z.url().optional(),
+  /** The number, in E.164, or messaging service that text messages come from. */
+  SMS_FROM: z.string().min(1).optional(),
+  SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
+  EMAIL_FROM: z.string().includes('@').default('CareFlex <no-reply@careflex.test>'),
 });
 
 export type Config = z.output<typeof Environment>;

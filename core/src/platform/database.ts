@@ -18,6 +18,8 @@ export interface ConnectOptions {
   readonly max?: number;
   /** Shown in pg_stat_activity. */
   readonly name?: string;
+  /** A role that every connection has from its start; none unless given, so that `transact` chooses one. */
+  readonly role?: string;
 }
 
 /** Texts that get a name. A text that varies without end (a generated list) must not fill the server's memory. */
@@ -65,17 +67,34 @@ function toSafeInteger(text: string): number {
 
 /** Opens a pool. `await db.destroy()` closes it. */
 export function connect(connectionString: string, options: ConnectOptions = {}): Db {
+  const pool = openPool(connectionString, options);
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
+  pools.set(db, pool);
+  return db;
+}
+
+const pools = new WeakMap<Db, pg.Pool>();
+
+/** How many connections the pool behind `db` has in use and idle, and how many callers wait for one. */
+export function poolCounts(db: Db): { used: number; idle: number; waiting: number } {
+  const { totalCount = 0, idleCount = 0, waitingCount = 0 } = pools.get(db) ?? {};
+  return { used: totalCount - idleCount, idle: idleCount, waiting: waitingCount };
+}
+
+/** The bare pool, for what brings its own SQL. `await pool.end()` closes it. */
+export function openPool(connectionString: string, { max = 4, name = 'careflex', role }: ConnectOptions = {}): pg.Pool {
   const pool = new pg.Pool({
     connectionString,
-    max: options.max ?? 4,
-    application_name: options.name ?? 'careflex',
+    max,
+    application_name: name,
+    ...(role === undefined ? {} : { options: `-c role=${role}` }),
     types,
     Client: NamedClient,
     connectionTimeoutMillis: 10_000,
   });
   // An idle connection that the server closes is replaced on next use; without a listener it would end the process.
   pool.on('error', () => undefined);
-  return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
+  return pool;
 }
 
 /**

@@ -39,12 +39,23 @@ export interface Event<T extends Topic = Topic> {
   readonly requestId: string;
 }
 
-/** Records an event with the change that caused it. */
+/** Records an event, and what follows from it, with the change that caused it. */
 export async function emit<T extends Topic>(scope: Scope, topic: T, payload: Events[T]): Promise<void> {
   await scope.db
     .insertInto('events')
     .values({ topic, payload: payload as object, request_id: scope.request.id, occurred_at: scope.now.toString() })
     .execute();
+  await scope.react?.(scope, topic, payload);
+}
+
+/** Records many events of a topic at once. */
+export async function emitAll<T extends Topic>(scope: Scope, topic: T, payloads: readonly Events[T][]): Promise<void> {
+  if (payloads.length === 0) return;
+  await sql`
+    insert into events (topic, payload, request_id, occurred_at)
+    select ${topic}, payload, ${scope.request.id}, ${scope.now.toString()}::timestamptz
+    from jsonb_array_elements(${JSON.stringify(payloads)}::jsonb) as payload`.execute(scope.db);
+  for (const payload of payloads) await scope.react?.(scope, topic, payload);
 }
 
 /**

@@ -7,7 +7,7 @@
 import { z } from 'zod';
 import { IdempotencyMismatch } from './errors.ts';
 import { parse } from './input.ts';
-import type { Scope } from './scope.ts';
+import { type Scope, transact } from './scope.ts';
 import { hmac } from './vault.ts';
 
 declare module './database.ts' {
@@ -65,4 +65,17 @@ export async function once(
     .executeTakeFirstOrThrow();
   if (!first.input_hash.equals(input_hash) || first.result_id === null) throw new IdempotencyMismatch();
   return first.result_id;
+}
+
+const KEPT_HOURS = 30 * 24;
+
+/** Forgets the keys of more than thirty days ago: nobody repeats a request so late. Returns how many. */
+export async function forgetOldKeys(scope: Scope): Promise<number> {
+  return transact(scope, async ({ db, now }) => {
+    const { numDeletedRows } = await db
+      .deleteFrom('idempotency_keys')
+      .where('created_at', '<', now.subtract({ hours: KEPT_HOURS }).toString())
+      .executeTakeFirst();
+    return Number(numDeletedRows);
+  });
 }

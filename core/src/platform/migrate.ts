@@ -4,7 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { sql } from 'kysely';
 import pg from 'pg';
+import { installJobs } from './job-queues.ts';
+import { asSystem, type Scope, transact } from './scope.ts';
 
 export const MIGRATIONS = new URL('../../migrations/', import.meta.url);
 
@@ -44,8 +47,10 @@ export async function migrate(adminUrl: string, login: LoginRole, migrations = r
   await client.connect();
   try {
     await client.query('select pg_advisory_lock($1)', [LOCK]);
+    await installJobs(client);
     const applied = await applyPending(client, migrations);
     await grantLogin(client, login);
+    await client.query('grant select on schema_migrations to careflex_system');
     return { applied, alreadyThere: migrations.length - applied.length };
   } finally {
     await client.end();
@@ -62,6 +67,15 @@ export async function pendingMigrations(adminUrl: string, migrations = readMigra
   } finally {
     await client.end();
   }
+}
+
+/** Names of the files that a running process would have to wait for; asked under the system's role. */
+export async function missingMigrations(scope: Scope, migrations = readMigrations()): Promise<string[]> {
+  const { rows } = await transact(asSystem(scope), ({ db }) =>
+    sql<{ name: string }>`select name from schema_migrations`.execute(db),
+  );
+  const done = new Set(rows.map(({ name }) => name));
+  return migrations.filter(({ name }) => !done.has(name)).map(({ name }) => name);
 }
 
 async function applyPending(client: pg.Client, migrations: readonly Migration[]): Promise<string[]> {

@@ -71,6 +71,8 @@ export interface Scope {
   readonly signIn: SignInRules;
   readonly vault: Vault;
   readonly jobs: Jobs;
+  /** Does in the event's own transaction what follows from it. Absent where only the change itself matters. */
+  readonly react?: (scope: Scope, topic: string, payload: object) => Promise<void>;
   /** Present inside `transact` only. */
   readonly transaction?: Transaction;
 }

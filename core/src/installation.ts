@@ -1,0 +1,77 @@
+/**
+ * The database as the platform finds it or makes it: as whom to connect, and what must be there.
+ *
+ * The platform runs as a login role without rights. Given DATABASE_ADMIN_URL, DATABASE_URL is that role's own and
+ * an operator manages it. Given DATABASE_URL alone, it is the administrator's, and the migration makes the role
+ * `careflex_app` with a password derived from CAREFLEX_SECRET, so that every process with the same settings can
+ * connect. A DATABASE_URL of `careflex_app` itself is the role's own: such a process cannot migrate.
+ */
+import type { Config } from '#platform/config';
+import { openPool } from '#platform/database';
+import { declareQueues } from '#platform/job-queues';
+import { type LoginRole, migrate, type Migrated } from '#platform/migrate';
+import type { Log } from '#platform/log';
+import { deriveKey } from '#platform/vault';
+import { schedules, workers } from './workers.ts';
+
+export interface DatabaseAccess {
+  /** Null where this process has no administrator's rights. */
+  readonly adminUrl: string | null;
+  /** What the platform itself connects with. */
+  readonly url: string;
+  readonly login: LoginRole;
+}
+
+const LOGIN_ROLE = 'careflex_app';
+
+/** As whom to connect. `databaseUrl` is DATABASE_URL, or the embedded server's. */
+export function databaseAccess(config: Config, databaseUrl: string): DatabaseAccess {
+  const { username } = new URL(databaseUrl);
+  const name = decodeURIComponent(username);
+  if (config.DATABASE_ADMIN_URL !== undefined || name === LOGIN_ROLE) {
+    return { adminUrl: config.DATABASE_ADMIN_URL ?? null, url: databaseUrl, login: { name } };
+  }
+  const password = deriveKey(config.CAREFLEX_SECRET, 'careflex:database-login').toString('base64url');
+  const url = new URL(databaseUrl);
+  [url.username, url.password] = [LOGIN_ROLE, password];
+  return { adminUrl: databaseUrl, url: url.href, login: { name: LOGIN_ROLE, password } };
+}
+
+/** Brings schema, roles, queues and schedules to this program's version. Throws MigrationError. */
+export async function install(
+  adminUrl: string,
+  login: LoginRole,
+  { config, log }: { config: Config; log: Log },
+): Promise<Migrated> {
+  const migrated = await migrate(adminUrl, login);
+  await declareQueues(adminUrl, { queues: workers, schedules: schedules(config) }, log);
+  return migrated;
+}
+
+/** What is wrong with the role that the platform connects as: it must be able to do nothing by itself. */
+export async function loginRoleFaults(url: string): Promise<string[]> {
+  const pool = openPool(url, { max: 1, name: 'careflex doctor' });
+  try {
+    const { rows } = await pool.query<{ fault: string }>(LOGIN_ROLE_FAULTS);
+    return rows.map(({ fault }) => fault);
+  } finally {
+    await pool.end();
+  }
+}
+
+const LOGIN_ROLE_FAULTS = `
+  with login as (select * from pg_roles where rolname = session_user)
+  select 'it is a superuser' as fault from login where rolsuper
+  union all select 'it inherits the rights of its roles' from login where rolinherit
+  union all select 'it may create roles' from login where rolcreaterole
+  union all select 'it may create databases' from login where rolcreatedb
+  union all select 'it bypasses row-level security' from login where rolbypassrls
+  union all select 'it may replicate' from login where rolreplication
+  union all select 'it owns the table ' || relname from pg_class, login where relowner = login.oid and relkind in ('r', 'p')
+  union all
+  select distinct 'it has a right of its own on ' || table_schema || '.' || table_name
+  from information_schema.role_table_grants where grantee = session_user
+  union all
+  select 'it lacks the role ' || name
+  from unnest(array['careflex_patient', 'careflex_staff', 'careflex_auditor', 'careflex_system']) name, login
+  where not pg_has_role(login.oid, to_regrole(name), 'set')`;

@@ -1,0 +1,17 @@
+/**
+ * What follows from what: every side effect of an event, on one screen.
+ *
+ * A reaction runs in the event's own transaction, so it is there when the change is, and gone when it is not.
+ * What it does itself is a row or two; everything slow, or outside, is a job that it adds.
+ */
+import type { Events, Topic } from '#platform/events';
+import type { Scope } from '#platform/scope';
+
+type Reaction<T extends Topic> = (scope: Scope, payload: Events[T]) => Promise<void>;
+
+const reactions: { readonly [T in Topic]?: Reaction<T> } = {};
+
+/** Does what follows from the event. */
+export async function react<T extends Topic>(scope: Scope, topic: T, payload: Events[T]): Promise<void> {
+  await reactions[topic]?.(scope, payload);
+}

@@ -1,0 +1,49 @@
+/** The working half of a process: runs jobs, and what happens every second beside them. */
+import { sequenceEvents } from '#platform/events';
+import { openPool } from '#platform/database';
+import { type Consumed, consume } from '#platform/job-consumer';
+import { JOBS_CHANNEL, openBoss, type Queue } from '#platform/jobs';
+import { type Scope, SYSTEM } from '#platform/scope';
+import { ticker } from '#platform/ticker';
+import type { App } from './app.ts';
+import { type Worker, workers } from './workers.ts';
+
+const TICK_MS = 1_000;
+/** How long jobs may go on once the process is told to end. */
+const GRACE_SECONDS = 8;
+
+/** Starts to work. Disposing of it finishes the jobs that run, and hands back what takes too long. */
+export async function startWorkers(app: App): Promise<AsyncDisposable> {
+  await using parts = new AsyncDisposableStack();
+  const pool = openPool(app.databaseUrl, { max: 2, name: 'careflex worker', role: 'careflex_system' });
+  parts.defer(() => pool.end());
+  const boss = openBoss({ pool, log: app.log, maintain: true });
+  await boss.start();
+  parts.defer(() => boss.stop({ graceful: false }));
+  const queues = Object.fromEntries(Object.entries(workers).map(([queue, worker]) => [queue, consumed(app, worker)]));
+  const consumer = parts.use(consume({ boss, pool, log: app.log, queues, graceSeconds: GRACE_SECONDS }));
+  parts.defer(app.pubsub.subscribe(JOBS_CHANNEL, { message: (queue) => consumer.wake(queue) }));
+  parts.use(everySecond(app, 'sequence', sequenceEvents));
+  return parts.move();
+}
+
+function consumed(app: App, worker: Worker<Queue>): Consumed {
+  return {
+    slots: worker.slots,
+    timeoutSeconds: worker.timeoutSeconds,
+    run: ({ id, payload, attempt, signal }) =>
+      worker.run({ scope: systemScope(app, id), payload, attempt, signal, integrations: app.integrations }),
+  };
+}
+
+function everySecond(app: App, name: string, run: (scope: Scope) => Promise<unknown>): AsyncDisposable {
+  return ticker({
+    everyMs: TICK_MS,
+    run: () => run(systemScope(app, name)),
+    onError: (error) => app.log.error('What is done every second failed', { name, error }),
+  });
+}
+
+function systemScope(app: App, requestId: string): Scope {
+  return app.scope(SYSTEM, { id: requestId, ip: null, userAgent: null });
+}

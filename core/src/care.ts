@@ -7,15 +7,52 @@
  * with the ids it returned. Staff and the system reach every patient, a patient only their own record.
  */
 import './care/tables.ts';
-import type { Page, PageInput } from '#platform/page';
+import { randomUUIDv7 } from 'node:crypto';
+import { sql } from 'kysely';
+import { z } from 'zod';
+import * as audit from '#audit';
+import { onViolation } from '#platform/database';
+import { NotFound } from '#platform/errors';
+import { emit } from '#platform/events';
+import { type Once, once } from '#platform/idempotency';
+import { parse } from '#platform/input';
+import { PageInput, decodeCursor, toPage, type Page } from '#platform/page';
 import type { KeyColumn } from '#platform/rotation';
-import type { Scope } from '#platform/scope';
-import type { ImportedPatient, NewPatient, PatientChanges } from './care/input.ts';
-import type { ImportOutcome } from './care/import.ts';
-import type { Patient, PatientDetails, PatientStatus } from './care/patient.ts';
+import { type Scope, afterCommit, transact } from '#platform/scope';
+import { EmailTaken, ExternalIdTaken, StalePatient } from './care/errors.ts';
+import { FACTS, defaults, differences, isRename, merged } from './care/facts.ts';
+import {
+  type NewPatient,
+  type PatientChanges,
+  parseChanges,
+  parseEmail,
+  parseNewPatient,
+  parsePhone,
+} from './care/input.ts';
+import { liveByEmail, liveByExternalId, liveById, liveByIds, liveByPhone } from './care/look-ups.ts';
+import { PATIENT_STATUSES, type Patient, type PatientDetails, type PatientStatus } from './care/patient.ts';
+import { mayReach, permitAdmin, permitChange, permitRecord, permitStaff } from './care/policy.ts';
+import {
+  PATIENT_COLUMNS,
+  type PatientView,
+  changedColumns,
+  emailIndex,
+  factsOf,
+  forgetKey,
+  newRow,
+  newSearchId,
+  openDetails,
+  openIdentity,
+  phoneIndex,
+  toPatient,
+} from './care/record.ts';
+import { findByName, parseQuery } from './care/search.ts';
+import { addToIndex, newest, useIndex } from './care/search-index.ts';
+import type { PatientRow } from './care/tables.ts';
 
 export type { ImportedPatient, NewPatient, PatientChanges } from './care/input.ts';
-export type { ImportOutcome } from './care/import.ts';
+export { type ImportOutcome, importPatients } from './care/import.ts';
+export { type Progress, rebuildSearchIndex } from './care/rebuild.ts';
 export type { Address, Channel, Patient, PatientDetails, PatientStatus, Preferences } from './care/patient.ts';
 export { CHANNELS, PATIENT_STATUSES } from './care/patient.ts';
 export { EmailTaken, ExternalIdTaken, SearchExpired, StalePatient } from './care/errors.ts';
@@ -34,128 +71,376 @@ declare module '#platform/events' {
 /** Where patients' data keys are, for `rotateKeys`. */
 export const wrappedKeys: KeyColumn = { table: 'patients', column: 'data_key' };
 
-const soon = () => new Error('This function is being written');
+const PATIENT = { resourceType: 'Patient' } as const;
 
-/** Creates a patient. Staff only. Throws InvalidInput, {@link EmailTaken}, {@link ExternalIdTaken}, IdempotencyMismatch, Forbidden. */
-export async function createPatient(_scope: Scope, _input: NewPatient): Promise<Patient> {
-  throw soon();
+/**
+ * Creates a patient. Staff only. Throws InvalidInput, {@link EmailTaken}, {@link ExternalIdTaken},
+ * IdempotencyMismatch, Forbidden.
+ */
+export async function createPatient(scope: Scope, input: NewPatient): Promise<Patient> {
+  const { idempotencyKey: key, ...fields } = parseNewPatient(scope, input);
+  const action = 'patient.create';
+  await permitStaff(scope, action);
+
+  return transact(scope, (scope) =>
+    repeatable(scope, { key, operation: action, input: fields }, async () => {
+      const generations = await useIndex(scope);
+      const facts = merged(defaults(scope, fields), fields);
+      const row = await scope.db
+        .insertInto('patients')
+        .values({ ...newRow(scope, randomUUIDv7(), facts), search_generation: newest(generations) })
+        .returningAll()
+        .executeTakeFirstOrThrow()
+        .catch(whenTaken);
+      const changedFields = FACTS.filter((fact) => fact in fields);
+      await audit.record(scope, { action, ...PATIENT, resourceId: row.id, changedFields });
+      await emit(scope, 'patient.created', { patientId: row.id });
+      await addToIndex(scope, generations, [{ searchId: row.search_id as string, name: facts }]);
+      return toPatient(scope, row);
+    }),
+  );
 }
 
 /**
  * Changes what `changes` names; null clears. A patient may change their own contact data and preferences only.
- * Throws NotFound, InvalidInput, {@link EmailTaken}, {@link ExternalIdTaken}, {@link StalePatient}, IdempotencyMismatch, Forbidden.
+ * Throws NotFound, InvalidInput, {@link EmailTaken}, {@link ExternalIdTaken}, {@link StalePatient},
+ * IdempotencyMismatch, Forbidden.
  */
-export async function updatePatient(_scope: Scope, _id: string, _changes: PatientChanges): Promise<Patient> {
-  throw soon();
+export async function updatePatient(scope: Scope, id: string, changes: PatientChanges): Promise<Patient> {
+  const { idempotencyKey: key, version, ...fields } = parseChanges(scope, changes);
+  const action = 'patient.update';
+  const named = FACTS.filter((fact) => fields[fact] !== undefined);
+  await permitRecord(scope, id, action);
+  await permitChange(scope, id, named);
+
+  return transact(scope, (scope) =>
+    repeatable(scope, { key, operation: action, input: { id, version, ...fields } }, async () => {
+      const generations = isRename(named) ? await useIndex(scope) : null;
+      const row = await lockLive(scope, id);
+      if (version !== null && version !== undefined && version !== row.version) throw new StalePatient(row.version);
+      const before = factsOf(scope, row);
+      const facts = merged(before, fields);
+      const changedFields = differences(before, facts);
+      await audit.record(scope, { action, ...PATIENT, resourceId: id, changedFields });
+      if (changedFields.length === 0) return toPatient(scope, row);
+
+      const renamed = isRename(changedFields) ? generations : null;
+      const updated = await scope.db
+        .updateTable('patients')
+        .set({
+          ...changedColumns(scope, row, { facts, changed: changedFields }),
+          ...(renamed && { search_id: newSearchId(), search_generation: newest(renamed) }),
+          version: row.version + 1,
+          updated_at: scope.now.toString(),
+        })
+        .where('id', '=', id)
+        .returningAll()
+        .executeTakeFirstOrThrow()
+        .catch(whenTaken);
+      await emit(scope, 'patient.updated', { patientId: id });
+      if (renamed) await addToIndex(scope, renamed, [{ searchId: updated.search_id as string, name: facts }]);
+      return toPatient(scope, updated);
+    }),
+  );
 }
 
 export interface Repeatable {
   readonly idempotencyKey?: string | null | undefined;
 }
 
-/** Takes the patient out of every list and look-up and frees the e-mail address. Staff only. Throws NotFound, IdempotencyMismatch, Forbidden. */
-export async function deletePatient(_scope: Scope, _id: string, _options: Repeatable = {}): Promise<Patient> {
-  throw soon();
-}
+/**
+ * Takes the patient out of every list and look-up and frees the e-mail address. What else follows from it, such as
+ * the cancelling of visits, is a reaction to `patient.deleted` in the same transaction. Staff only.
+ * Throws NotFound, IdempotencyMismatch, Forbidden.
+ */
+export async function deletePatient(scope: Scope, id: string, { idempotencyKey }: Repeatable = {}): Promise<Patient> {
+  const action = 'patient.delete';
+  await permitStaff(scope, action);
 
-/** Brings a deleted patient back. Staff only. Throws NotFound (also when erased), {@link EmailTaken}, IdempotencyMismatch, Forbidden. */
-export async function restorePatient(_scope: Scope, _id: string, _options: Repeatable = {}): Promise<Patient> {
-  throw soon();
-}
-
-/** Destroys the patient's key and everything sealed with it, for good. Admins only. Throws NotFound, IdempotencyMismatch, Forbidden. */
-export async function erasePatient(_scope: Scope, _id: string, _options: Repeatable = {}): Promise<void> {
-  throw soon();
-}
-
-/** The live patient with this id. Throws NotFound, Forbidden. */
-export async function getPatient(_scope: Scope, _id: string): Promise<Patient> {
-  throw soon();
-}
-
-/** The live patient with this id, or null. Throws Forbidden. */
-export async function findPatient(_scope: Scope, _id: string): Promise<Patient | null> {
-  throw soon();
-}
-
-/** Address, further phones and notes of a live patient. Throws NotFound, Forbidden. */
-export async function patientDetails(_scope: Scope, _id: string): Promise<PatientDetails> {
-  throw soon();
-}
-
-/** Those of the ids that are live patients the caller may see, by id: one query and one audit entry, for loaders. Throws Forbidden. */
-export async function patientsByIds(_scope: Scope, _ids: readonly string[]): Promise<ReadonlyMap<string, Patient>> {
-  throw soon();
-}
-
-export interface PatientList extends PageInput {
-  readonly status?: readonly PatientStatus[] | null | undefined;
-}
-
-/** Live patients in the order of their ids, oldest first. Staff only. Throws InvalidInput, Forbidden. */
-export async function patients(_scope: Scope, _input: PatientList = {}): Promise<Page<Patient>> {
-  throw soon();
-}
-
-export interface PatientSearch extends PageInput {
-  /** Words of the name in any order, each at least its first letters; an ISO date of birth narrows. */
-  readonly query: string;
+  return transact(scope, (scope) =>
+    repeatable(scope, { key: idempotencyKey, operation: action, input: { id } }, async () => {
+      const row = await lockLive(scope, id);
+      const patient = await setDeleted(scope, row, scope.now.toString());
+      await audit.record(scope, { action, ...PATIENT, resourceId: id, changedFields: ['deletedAt'] });
+      await emit(scope, 'patient.deleted', { patientId: id });
+      return patient;
+    }),
+  );
 }
 
 /**
- * Live patients whose names begin with the words of the query, newest first, page by page over every match. When
- * none does, those whose names sound like it. Staff only. Throws InvalidInput (under two letters), {@link SearchExpired}, Forbidden.
+ * Brings a deleted patient back. Staff only. Throws NotFound (also when erased), {@link EmailTaken},
+ * IdempotencyMismatch, Forbidden.
  */
-export async function searchPatients(_scope: Scope, _input: PatientSearch): Promise<Page<Patient>> {
-  throw soon();
+export async function restorePatient(scope: Scope, id: string, { idempotencyKey }: Repeatable = {}): Promise<Patient> {
+  const action = 'patient.restore';
+  await permitStaff(scope, action);
+
+  return transact(scope, (scope) =>
+    repeatable(scope, { key: idempotencyKey, operation: action, input: { id } }, async () => {
+      const row = await lock(scope, id);
+      if (row.deleted_at === null) throw new NotFound('Deleted patient');
+      const patient = await setDeleted(scope, row, null).catch(whenTaken);
+      await audit.record(scope, { action, ...PATIENT, resourceId: id, changedFields: ['deletedAt'] });
+      await emit(scope, 'patient.restored', { patientId: id });
+      return patient;
+    }),
+  );
+}
+
+/**
+ * Destroys the patient's key and everything sealed with it, for good, and the hashes it could be found by. What
+ * remains names nobody: the row with its ids, status, settings and times. Admins only.
+ * Throws NotFound (also when erased already), IdempotencyMismatch, Forbidden.
+ */
+export async function erasePatient(scope: Scope, id: string, { idempotencyKey }: Repeatable = {}): Promise<void> {
+  const action = 'patient.erase';
+  await permitAdmin(scope, action);
+
+  await transact(scope, (scope) =>
+    once(scope, { key: idempotencyKey, operation: action, input: { id } }, async () => {
+      const row = await lock(scope, id);
+      const now = scope.now.toString();
+      await scope.db
+        .updateTable('patients')
+        .set({ data_key: null, identity: null, details: null, email_index: null, phone_index: null, search_id: null })
+        .set({ import_hash: null, erased_at: now, updated_at: now, version: row.version + 1 })
+        .set({ deleted_at: row.deleted_at === null ? now : row.deleted_at.toISOString() })
+        .where('id', '=', id)
+        .execute();
+      afterCommit(scope, () => forgetKey(scope, row));
+      await audit.record(scope, { action, ...PATIENT, resourceId: id });
+      await emit(scope, 'patient.erased', { patientId: id });
+      return id;
+    }),
+  );
+}
+
+/** The live patient with this id. Throws NotFound, Forbidden. */
+export async function getPatient(scope: Scope, id: string): Promise<Patient> {
+  const patient = await findPatient(scope, id);
+  if (patient === null) throw new NotFound('Patient');
+  return patient;
+}
+
+/** The live patient with this id, or null. Throws Forbidden. */
+export async function findPatient(scope: Scope, id: string): Promise<Patient | null> {
+  const action = 'patient.read';
+  try {
+    await permitRecord(scope, id, action);
+  } catch (thrown) {
+    if (thrown instanceof NotFound) return null;
+    throw thrown;
+  }
+  if (!isUuid(id)) return null;
+
+  return transact(scope, async (scope) => {
+    const [row] = await liveById(scope.db, { id });
+    if (row === undefined) return null;
+    await audit.record(scope, { action, ...PATIENT, resourceId: id });
+    return toPatient(scope, row);
+  });
+}
+
+/** Address, further phones and notes of a live patient. Throws NotFound, Forbidden. */
+export async function patientDetails(scope: Scope, id: string): Promise<PatientDetails> {
+  const action = 'patient.readDetails';
+  await permitRecord(scope, id, action);
+  if (!isUuid(id)) throw new NotFound('Patient');
+
+  return transact(scope, async (scope) => {
+    const row = await scope.db
+      .selectFrom('patients')
+      .select(['id', 'data_key', 'details'])
+      .where('id', '=', id)
+      .where('deleted_at', 'is', null)
+      .executeTakeFirstOrThrow(() => new NotFound('Patient'));
+    await audit.record(scope, { action, ...PATIENT, resourceId: id });
+    return openDetails(scope.vault, row);
+  });
+}
+
+/**
+ * Those of the ids that are live patients the caller may see, by id: one query and one audit entry, for loaders.
+ * Throws Forbidden.
+ */
+export async function patientsByIds(scope: Scope, ids: readonly string[]): Promise<ReadonlyMap<string, Patient>> {
+  const action = 'patient.read';
+  if (scope.actor.role !== 'patient') await permitStaff(scope, action);
+  const reachable = ids.filter((id) => mayReach(scope.actor, id) && isUuid(id));
+
+  return transact(scope, async (scope) => {
+    const foreign = ids.filter((id) => !mayReach(scope.actor, id));
+    if (foreign.length > 0) await audit.record(scope, { action, ...PATIENT, resourceIds: foreign, outcome: 'DENIED' });
+    const found = await shown(scope, action, await liveByIds(scope.db, { ids: reachable }));
+    return new Map(found.map((patient) => [patient.id, patient]));
+  });
+}
+
+const PatientList = PageInput.extend({ status: z.array(z.enum(PATIENT_STATUSES)).nullish() });
+export type PatientList = z.input<typeof PatientList>;
+
+/** Live patients in the order of their ids, oldest first. Staff only. Throws InvalidInput, Forbidden. */
+export async function patients(scope: Scope, input: PatientList = {}): Promise<Page<Patient>> {
+  const { first, after, status } = parse(PatientList, input);
+  const [id] = after === null ? [null] : decodeCursor(after, z.tuple([z.uuid()]));
+  const action = 'patient.list';
+  await permitStaff(scope, action);
+
+  return transact(scope, async (scope) => {
+    const rows = await scope.db
+      .selectFrom('patients')
+      .select(PATIENT_COLUMNS)
+      .where('deleted_at', 'is', null)
+      .$if(id !== null, (rows) => rows.where('id', '>', id as string))
+      .$if(Boolean(status), (rows) => rows.where('status', '=', sql<PatientStatus>`any(${status})`))
+      .orderBy('id')
+      .limit(first + 1)
+      .execute();
+    const page = toPage(rows, first, { node: (row) => toPatient(scope, row), key: (row) => [row.id] });
+    await audit.record(scope, { action, ...PATIENT, resourceIds: page.items.map(({ node }) => node.id) });
+    return page;
+  });
+}
+
+const PatientSearch = PageInput.extend({ query: z.string() });
+/** `query`: words of the name in any order, each at least its first letters; an ISO date of birth narrows. */
+export type PatientSearch = z.input<typeof PatientSearch>;
+
+/**
+ * Live patients whose names begin with the words of the query, newest first, page by page over every match. When
+ * none does, those whose names sound like it. Staff only.
+ * Throws InvalidInput (also under two letters), {@link SearchExpired}, Forbidden.
+ */
+export async function searchPatients(scope: Scope, input: PatientSearch): Promise<Page<Patient>> {
+  const { query: text, first, after } = parse(PatientSearch, input);
+  const query = parseQuery(text);
+  const action = 'patient.search';
+  await permitStaff(scope, action);
+
+  return transact(scope, async (scope) => {
+    const page = await findByName(scope, query, { first, after });
+    await audit.record(scope, { action, ...PATIENT, resourceIds: page.items.map(({ node }) => node.id) });
+    return page;
+  });
 }
 
 /** Every live patient with this phone number: families share one. Staff only. Throws InvalidInput, Forbidden. */
-export async function patientsByPhone(_scope: Scope, _phone: string): Promise<Patient[]> {
-  throw soon();
+export async function patientsByPhone(scope: Scope, phone: string): Promise<Patient[]> {
+  const index = phoneIndex(scope.vault, parsePhone(scope, phone));
+  const action = 'patient.findByPhone';
+  await permitStaff(scope, action);
+  return transact(scope, async (scope) => shown(scope, action, await liveByPhone(scope.db, { index })));
 }
 
 /** The live patient with this e-mail address, or null. Staff only. Throws InvalidInput, Forbidden. */
-export async function patientByEmail(_scope: Scope, _email: string): Promise<Patient | null> {
-  throw soon();
+export async function patientByEmail(scope: Scope, email: string): Promise<Patient | null> {
+  const index = emailIndex(scope.vault, parseEmail(email));
+  const action = 'patient.findByEmail';
+  await permitStaff(scope, action);
+  return transact(scope, async (scope) => {
+    const [patient] = await shown(scope, action, await liveByEmail(scope.db, { index }));
+    return patient ?? null;
+  });
 }
 
 /** The live patient whom another system knows under this id, or null. Staff only. Throws Forbidden. */
-export async function findByExternalId(_scope: Scope, _externalId: string): Promise<Patient | null> {
-  throw soon();
+export async function findByExternalId(scope: Scope, externalId: string): Promise<Patient | null> {
+  const action = 'patient.findByExternalId';
+  await permitStaff(scope, action);
+  return transact(scope, async (scope) => {
+    const [patient] = await shown(scope, action, await liveByExternalId(scope.db, { externalId }));
+    return patient ?? null;
+  });
 }
 
-export interface Registrant {
-  readonly email?: string | null | undefined;
-  readonly phone?: string | null | undefined;
-  /** ISO. */
-  readonly dateOfBirth: string;
-}
+const Registrant = z.object({
+  email: z.string().nullish(),
+  phone: z.string().nullish(),
+  dateOfBirth: z.iso.date('expected a date such as 1980-03-08'),
+});
+/** An e-mail address or a phone number, and an ISO date of birth. */
+export type Registrant = z.input<typeof Registrant>;
 
 /**
  * Live patients, the deceased left out, who have this e-mail address or this phone number and were born on that
  * day: whom a registration may be for, once they prove that the address or phone is theirs. For the system
  * only: call it with `asSystem(scope)`. Throws InvalidInput, Forbidden.
  */
-export async function patientsToRegister(_scope: Scope, _registrant: Registrant): Promise<Patient[]> {
-  throw soon();
+export async function patientsToRegister(scope: Scope, input: Registrant): Promise<Patient[]> {
+  const { email, phone, dateOfBirth } = parse(Registrant, input);
+  const byEmail = email ? emailIndex(scope.vault, parseEmail(email)) : null;
+  const byPhone = phone ? phoneIndex(scope.vault, parsePhone(scope, phone)) : null;
+  const action = 'patient.match';
+  await audit.permit(scope, scope.actor.role === 'system', { action, ...PATIENT });
+
+  return transact(scope, async (scope) => {
+    const rows = [
+      ...(byEmail ? await liveByEmail(scope.db, { index: byEmail }) : []),
+      ...(byPhone ? await liveByPhone(scope.db, { index: byPhone }) : []),
+    ];
+    const matches = [...new Map(rows.map((row) => [row.id, row])).values()].filter(
+      (row) => row.status !== 'DECEASED' && openIdentity(scope.vault, row).dateOfBirth === dateOfBirth,
+    );
+    return shown(scope, action, matches);
+  });
 }
 
-/**
- * Creates or updates patients by external id, some hundreds at a time, in one transaction; a bad record is
- * refused by itself. The outcomes are in the order of the records. The same records again change nothing.
- * System and admins only. Throws Forbidden.
- */
-export async function importPatients(_scope: Scope, _records: readonly ImportedPatient[]): Promise<ImportOutcome[]> {
-  throw soon();
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const isUuid = (id: string): boolean => UUID.test(id);
+
+/** Does the change once per key. A repeat shows the patient as it stands by now. */
+async function repeatable(scope: Scope, of: Once, change: () => Promise<Patient>): Promise<Patient> {
+  const done: Patient[] = [];
+  const id = await once(scope, of, async () => {
+    const patient = await change();
+    done.push(patient);
+    return patient.id;
+  });
+  if (done[0] !== undefined) return done[0];
+  const row = await lock(scope, id);
+  await audit.record(scope, { action: 'patient.read', ...PATIENT, resourceId: id });
+  return toPatient(scope, row);
 }
 
-export interface Progress {
-  readonly done: number;
-  readonly total: number;
+/** The row, deleted or not, for this transaction alone to change. Throws {@link NotFound} also when erased. */
+async function lock(scope: Scope, id: string): Promise<PatientRow> {
+  if (!isUuid(id)) throw new NotFound('Patient');
+  return scope.db
+    .selectFrom('patients')
+    .selectAll()
+    .where('id', '=', id)
+    .where('erased_at', 'is', null)
+    .forUpdate()
+    .executeTakeFirstOrThrow(() => new NotFound('Patient'));
 }
 
-/** Builds the name index anew while reads and writes go on; started again after a crash it carries on. System and admins only. */
-export async function rebuildSearchIndex(_scope: Scope, _onProgress?: (progress: Progress) => void): Promise<void> {
-  throw soon();
+async function lockLive(scope: Scope, id: string): Promise<PatientRow> {
+  const row = await lock(scope, id);
+  if (row.deleted_at !== null) throw new NotFound('Patient');
+  return row;
+}
+
+async function setDeleted(scope: Scope, row: PatientRow, deletedAt: string | null): Promise<Patient> {
+  const updated = await scope.db
+    .updateTable('patients')
+    .set({ deleted_at: deletedAt, updated_at: scope.now.toString(), version: row.version + 1 })
+    .where('id', '=', row.id)
+    .returning(PATIENT_COLUMNS)
+    .executeTakeFirstOrThrow();
+  return toPatient(scope, updated);
+}
+
+function whenTaken(thrown: unknown): never {
+  try {
+    return onViolation('patients_email_once', () => new EmailTaken())(thrown);
+  } catch (other) {
+    return onViolation('patients_external_id_once', () => new ExternalIdTaken())(other);
+  }
+}
+
+/** Opens the rows and records who was shown. */
+async function shown(scope: Scope, action: string, rows: readonly PatientView[]): Promise<Patient[]> {
+  await audit.record(scope, { action, ...PATIENT, resourceIds: rows.map(({ id }) => id) });
+  return rows.map((row) => toPatient(scope, row));
 }

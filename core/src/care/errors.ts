@@ -1,5 +1,4 @@
 import { DomainError } from '#platform/errors';
-import type { Patient } from './patient.ts';
 
 /** Another live patient has this e-mail address. Says nothing about whom. */
 export class EmailTaken extends DomainError {
@@ -16,13 +15,13 @@ export class ExternalIdTaken extends DomainError {
   }
 }
 
-/** The patient was changed since the caller read it; `current` is how it stands now. */
+/** The patient was changed since the caller read it. */
 export class StalePatient extends DomainError {
   readonly code = 'STALE_VERSION';
-  readonly current: Patient;
-  constructor(current: Patient) {
+  readonly currentVersion: number;
+  constructor(currentVersion: number) {
     super('The patient was changed by someone else in the meantime');
-    this.current = current;
+    this.currentVersion = currentVersion;
   }
 }
 

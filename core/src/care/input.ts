@@ -56,8 +56,7 @@ const EARLIEST_BIRTH = '1850-01-01';
 
 const dateOfBirth = z.iso
   .date('expected a date such as 1980-03-08')
-  .refine((date) => date >= EARLIEST_BIRTH, 'expected a date of birth after 1850')
-  .transform((date) => Temporal.PlainDate.from(date));
+  .refine((date) => date >= EARLIEST_BIRTH, 'expected a date of birth after 1850');
 
 const language = z.string().transform((tag, context) => {
   try {

@@ -39,8 +39,15 @@ export function seal(key: Key, place: Place, plain: Buffer | string): Buffer {
   return Buffer.concat([header, iv, encrypt({ key: key.bytes, iv, aad: additionalData(place) }, plain)]);
 }
 
-/** AES-256-GCM (NIST SP 800-38D): ciphertext and the 16-byte tag. An IV of 12 bytes must never repeat under a key. */
-export function encrypt({ key, iv, aad }: { key: Buffer; iv: Buffer; aad: Buffer }, plain: Buffer | string): Buffer {
+/** What AES-256-GCM works with: a key of 32 bytes, an IV that never repeats under it, and what else is authenticated. */
+export interface Gcm {
+  readonly key: Buffer;
+  readonly iv: Buffer;
+  readonly aad: Buffer;
+}
+
+/** AES-256-GCM (NIST SP 800-38D): the ciphertext followed by the 16-byte tag. */
+export function encrypt({ key, iv, aad }: Gcm, plain: Buffer | string): Buffer {
   const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: TAG });
   cipher.setAAD(aad);
   const body = typeof plain === 'string' ? cipher.update(plain, 'utf8') : cipher.update(plain);
@@ -51,17 +58,25 @@ export function encrypt({ key, iv, aad }: { key: Buffer; iv: Buffer; aad: Buffer
 export function open(key: Key, place: Place, sealed: Buffer): Buffer {
   if (sealed.length < HEADER + IV + TAG || sealed[0] !== VERSION) throw new VaultError('Not a sealed value');
   if (keyIdOf(sealed) !== key.id) throw new VaultError('Sealed with another key');
-  const end = sealed.length - TAG;
-  const decipher = createDecipheriv('aes-256-gcm', key.bytes, sealed.subarray(HEADER, HEADER + IV), {
-    authTagLength: TAG,
-  });
-  decipher.setAAD(additionalData(place));
-  decipher.setAuthTag(sealed.subarray(end));
+  const iv = sealed.subarray(HEADER, HEADER + IV);
   try {
-    return Buffer.concat([decipher.update(sealed.subarray(HEADER + IV, end)), decipher.final()]);
+    return decrypt({ key: key.bytes, iv, aad: additionalData(place) }, sealed.subarray(HEADER + IV));
   } catch {
     throw new VaultError(`A value of ${place.table}.${place.column} does not open`);
   }
+}
+
+/** The inverse of {@link encrypt}. Throws when key, IV, additional data or a single bit of the message is another. */
+export function decrypt({ key, iv, aad }: Gcm, message: Buffer): Buffer {
+  if (message.length < TAG) throw new VaultError('Shorter than a tag');
+  const end = message.length - TAG;
+  const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: TAG });
+  decipher.setAAD(aad);
+  decipher.setAuthTag(message.subarray(end));
+  const plain = decipher.update(message.subarray(0, end));
+  // GCM deciphers byte by byte: `final` adds nothing, it checks the tag.
+  decipher.final();
+  return plain;
 }
 
 /** The id of the key that sealed this value. */
@@ -113,9 +128,14 @@ export function rewrapDataKey(ring: KeyRing, place: Place, wrapped: Buffer): Buf
   return seal(ring.active, place, open(ring.get(keyIdOf(wrapped)), place, wrapped));
 }
 
-/** A key for one purpose, by HKDF-SHA-256 (RFC 5869) without salt. */
-export function deriveKey(secret: Buffer, purpose: string, bytes = KEY_BYTES): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), purpose, bytes));
+/** HKDF-SHA-256 (RFC 5869). */
+export function hkdf(secret: Buffer, { salt, info, bytes }: { salt: Buffer; info: Buffer; bytes: number }): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, salt, info, bytes));
+}
+
+/** A key for one purpose. */
+export function deriveKey(secret: Buffer, purpose: string): Buffer {
+  return hkdf(secret, { salt: Buffer.alloc(0), info: Buffer.from(purpose, 'utf8'), bytes: KEY_BYTES });
 }
 
 /** HMAC-SHA-256 (RFC 2104). */
@@ -132,10 +152,19 @@ export interface Vault {
   readonly ring: KeyRing;
   /** The key for a purpose such as `index:patients.email`, derived once and remembered. */
   keyFor(purpose: string): Buffer;
+  /** As {@link unwrapDataKey}, remembering the keys that were used last. */
+  dataKey(place: Place, wrapped: Buffer): Key;
+  /** Forgets one data key: for an erasure. */
+  forget(place: Place, wrapped: Buffer): void;
 }
 
-export function vault(ring: KeyRing, secret: Buffer): Vault {
+/** Some hundred bytes each. A page of patients that was shown a moment ago needs no unwrapping again. */
+const REMEMBERED_DATA_KEYS = 10_000;
+
+export function vault(ring: KeyRing, secret: Buffer, remembered = REMEMBERED_DATA_KEYS): Vault {
   const derived = new Map<string, Buffer>();
+  // In the order of use, the oldest first. Found by place and wrapped bytes: who has not read the row gets no key.
+  const dataKeys = new Map<string, Key>();
   return {
     ring,
     keyFor(purpose) {
@@ -143,7 +172,24 @@ export function vault(ring: KeyRing, secret: Buffer): Vault {
       if (!key) derived.set(purpose, (key = deriveKey(secret, `careflex:${purpose}`)));
       return key;
     },
+    dataKey(place, wrapped) {
+      const name = nameOf(place, wrapped);
+      const key = dataKeys.get(name) ?? unwrapDataKey(ring, place, wrapped);
+      dataKeys.delete(name);
+      dataKeys.set(name, key);
+      if (dataKeys.size > remembered) dataKeys.delete(dataKeys.keys().next().value as string);
+      return key;
+    },
+    forget(place, wrapped) {
+      const name = nameOf(place, wrapped);
+      dataKeys.get(name)?.bytes.fill(0);
+      dataKeys.delete(name);
+    },
   };
+}
+
+function nameOf({ table, column, row }: Place, wrapped: Buffer): string {
+  return `${table}\n${column}\n${row}\n${wrapped.toString('latin1')}`;
 }
 
 /** The blind index of an already normalised value: a full HMAC under its column's own key. */

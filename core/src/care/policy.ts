@@ -1,0 +1,58 @@
+/** Who may reach which patient. The database's policies say the same once more. */
+import * as audit from '#audit';
+import { Forbidden, NotFound } from '#platform/errors';
+import { type Actor, type Scope, keyCovers } from '#platform/scope';
+import type { Facts } from './facts.ts';
+
+const STAFF: ReadonlySet<Actor['role']> = new Set(['admin', 'agent', 'system']);
+const ADMIN: ReadonlySet<Actor['role']> = new Set(['admin', 'system']);
+
+export const isStaff = ({ role }: Actor): boolean => STAFF.has(role);
+
+/** Lets staff through. Throws {@link Forbidden}. */
+export function permitStaff(scope: Scope, action: string): Promise<void> {
+  return permit(scope, isStaff(scope.actor), { action, resourceType: 'Patient' });
+}
+
+/** Lets admins and the system through. Throws {@link Forbidden}. */
+export function permitAdmin(scope: Scope, action: string): Promise<void> {
+  return permit(scope, ADMIN.has(scope.actor.role), { action, resourceType: 'Patient' });
+}
+
+/**
+ * Lets the actor through to one patient. For a patient, another's record is one that does not exist: the attempt is
+ * on record, the answer is {@link NotFound}. Everybody else who may not gets {@link Forbidden}.
+ */
+export async function permitRecord(scope: Scope, id: string, action: string): Promise<void> {
+  try {
+    await permit(scope, mayReach(scope.actor, id), { action, resourceType: 'Patient', resourceId: id });
+  } catch (thrown) {
+    throw thrown instanceof Forbidden && scope.actor.role === 'patient' ? new NotFound('Patient') : thrown;
+  }
+}
+
+/** Lets patients change their contact data and preferences, and staff everything. Throws {@link Forbidden}. */
+export function permitChange(scope: Scope, id: string, facts: readonly (keyof Facts)[]): Promise<void> {
+  const allowed = isStaff(scope.actor) || facts.every((fact) => OWN.has(fact));
+  const entry = { action: 'patient.update', resourceType: 'Patient', resourceId: id, changedFields: facts };
+  return audit.permit(scope, allowed, entry);
+}
+
+export function mayReach(actor: Actor, id: string): boolean {
+  return isStaff(actor) || (actor.role === 'patient' && actor.patientId === id);
+}
+
+function permit(scope: Scope, allowed: boolean, entry: audit.Entry): Promise<void> {
+  return audit.permit(scope, allowed && keyCovers(scope.actor, entry.action), entry);
+}
+
+/** What patients may change about themselves. */
+const OWN: ReadonlySet<keyof Facts> = new Set<keyof Facts>([
+  'email',
+  'phone',
+  'address',
+  'furtherPhones',
+  'timeZone',
+  'language',
+  'preferences',
+]);

@@ -1,0 +1,349 @@
+/**
+ * Accounts: users, how they prove who they are, and how long that lasts.
+ *
+ * A session stands for every sign-in: a browser's cookie, a client's refresh tokens, an issuer's token, an API key.
+ * Each transaction asks the database whether the actor's session is alive, so whatever ends one (signing out,
+ * revoking, disabling the user, time) ends its access at once. Of tokens only hashes are stored; e-mail address,
+ * name and password hash are sealed with the user's own key. Patients become users only by proving who they are.
+ */
+import './accounts/tables.ts';
+import { NotFound } from '#platform/errors';
+import { emit } from '#platform/events';
+import { once } from '#platform/idempotency';
+import { parse } from '#platform/input';
+import { type Page, PageInput } from '#platform/page';
+import type { KeyColumn } from '#platform/rotation';
+import { type Actor, asSystem, type Scope, transact } from '#platform/scope';
+import { type ApiKey, findApiKeys, insertApiKey, NewApiKey } from './accounts/api-key.ts';
+import { actorOf, type Credential } from './accounts/authentication.ts';
+import { refreshClient, startClient } from './accounts/client.ts';
+import { insertDemoUsers } from './accounts/demo.ts';
+import { closeUserOf, eraseUser, forget } from './accounts/erasure.ts';
+import { IdentityInUse } from './accounts/errors.ts';
+import { deleteIdentity, insertIdentity, Subject } from './accounts/identity.ts';
+import { hashPassword, refuseWeakPassword } from './accounts/password.ts';
+import { changeOwnPassword, PasswordChange } from './accounts/password-change.ts';
+import { permit, record } from './accounts/policy.ts';
+import { registerPatient, type Registration } from './accounts/registration.ts';
+import * as sessionRows from './accounts/session.ts';
+import { type Credentials, signIn } from './accounts/sign-in.ts';
+import { insertUser, toUser, toViewer, type User, type Viewer } from './accounts/user.ts';
+import {
+  changeUser,
+  findStaff,
+  findUsers,
+  getUser,
+  NewUser,
+  onBehalf,
+  setPassword,
+  UserChanges,
+  UserFilter,
+} from './accounts/users.ts';
+import {
+  type CodeChannels,
+  type Contact,
+  sendVerification,
+  type VerificationRequest,
+  writeVerification,
+} from './accounts/verification.ts';
+
+export type { ApiKey, NewApiKey } from './accounts/api-key.ts';
+export type { Credential } from './accounts/authentication.ts';
+export { DEMO_PASSWORD, DEMO_USERS } from './accounts/demo.ts';
+export { AlreadyRegistered, EmailInUse, IdentityInUse, VerificationFailed, WrongPassword } from './accounts/errors.ts';
+export { hashPassword, verifyPassword } from './accounts/password.ts';
+export type { PasswordChange } from './accounts/password-change.ts';
+export type { Registration } from './accounts/registration.ts';
+export type { SessionInfo, SessionKind } from './accounts/session.ts';
+export type { Credentials } from './accounts/sign-in.ts';
+export type { User, UserRole, Viewer } from './accounts/user.ts';
+export type { NewUser, UserChanges, UserFilter } from './accounts/users.ts';
+export type { CodeChannels, Contact, Sender, VerificationRequest } from './accounts/verification.ts';
+
+declare module '#platform/events' {
+  interface Events {
+    'user.created': { userId: string };
+    'user.updated': { userId: string };
+  }
+}
+declare module '#platform/jobs' {
+  interface Queues {
+    'verification-code': { verificationId: string };
+  }
+}
+
+/** Where users' data keys are, for `rotateKeys`. */
+export const wrappedKeys: KeyColumn = { table: 'users', column: 'data_key' };
+
+/** What an API client gets. */
+export interface SignedIn {
+  readonly accessToken: string;
+  /** Works once; refresh one at a time. */
+  readonly refreshToken: string;
+  /** When the access token ends, an instant. */
+  readonly expiresAt: Temporal.Instant;
+  readonly viewer: Viewer;
+}
+
+/** What a browser gets. */
+export interface BrowserSignedIn {
+  /** For the cookie. */
+  readonly token: string;
+  /** The session's absolute end; without requests it ends sooner. */
+  readonly expiresAt: Temporal.Instant;
+  readonly viewer: Viewer;
+}
+
+/** Signs an API client in. Throws Unauthenticated, one for every reason; RateLimited; InvalidInput. */
+export async function login(scope: Scope, input: Credentials): Promise<SignedIn> {
+  return signIn(scope, input, startClient);
+}
+
+/** Signs a browser in. Throws Unauthenticated, one for every reason; RateLimited; InvalidInput. */
+export async function loginBrowser(scope: Scope, input: Credentials): Promise<BrowserSignedIn> {
+  return signIn(scope, input, async (scope, user) => {
+    const token = sessionRows.newToken();
+    const tokenHash = sessionRows.hashToken(token);
+    const { id, expiresAt } = await sessionRows.insertSession(scope, { userId: user.id, kind: 'browser', tokenHash });
+    return { sessionId: id, token, expiresAt, viewer: toViewer(scope, user) };
+  });
+}
+
+/** Trades a refresh token for new tokens. One that was used before ends the session. Throws Unauthenticated. */
+export async function refreshToken(scope: Scope, token: string): Promise<SignedIn> {
+  return refreshClient(scope, token);
+}
+
+/**
+ * Who presents the credential, in one round trip at most. An access token is read without the database: whether its
+ * session is alive shows in the first transaction. Throws Unauthenticated.
+ */
+export async function authenticate(scope: Scope, credential: Credential): Promise<Actor> {
+  return actorOf(scope, credential);
+}
+
+/** Those of the session ids that are still alive: a floor under lost notifications of channel `sessions`. */
+export async function liveSessions(scope: Scope, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  return transact(asSystem(scope), async (scope) => new Set(await sessionRows.findLiveSessions(scope, ids)));
+}
+
+/** Whoever is signed in. Throws Unauthenticated. */
+export async function me(scope: Scope): Promise<Viewer> {
+  return transact(scope, async (scope) => toViewer(scope, await getUser(scope, scope.actor.id)));
+}
+
+/** The caller's live sessions, the oldest first. Throws Forbidden. */
+export async function sessions(scope: Scope): Promise<sessionRows.SessionInfo[]> {
+  await permit(scope, 'session.list', { type: 'Session' });
+  return transact(scope, (scope) => sessionRows.findOwnSessions(scope));
+}
+
+/** Ends the caller's own session. Throws Forbidden. */
+export async function logout(scope: Scope): Promise<void> {
+  const id = scope.actor.sessionId;
+  await permit(scope, 'session.logout', { type: 'Session', id, allowed: id !== null });
+  await transact(scope, async (scope) => {
+    await sessionRows.endSessions(scope, { id: id ?? '' });
+    await record(scope, 'session.logout', { type: 'Session', id });
+  });
+}
+
+/** Ends one session: of one's own, or for an admin anybody's. Throws NotFound, Forbidden. */
+export async function revokeSession(scope: Scope, id: string): Promise<void> {
+  await permit(scope, 'session.revoke', { type: 'Session', id });
+  await transact(scope, async (scope) => {
+    const ended = await sessionRows.endSessions(scope, { id });
+    if (ended.length === 0) throw new NotFound('The session');
+    await record(scope, 'session.revoke', { type: 'Session', id });
+  });
+}
+
+/** Changes the caller's password and ends their other sessions. Throws WrongPassword, InvalidInput, RateLimited, Forbidden. */
+export async function changePassword(scope: Scope, input: PasswordChange): Promise<void> {
+  const change = parse(PasswordChange, input);
+  await permit(scope, 'user.changePassword', { type: 'User', id: scope.actor.id });
+  await changeOwnPassword(scope, change);
+}
+
+/** Makes a user of the staff. Throws InvalidInput, EmailInUse, IdempotencyMismatch, RateLimited, Forbidden. */
+export async function createUser(scope: Scope, input: NewUser): Promise<User> {
+  const { idempotencyKey, password, mayOverride, ...user } = parse(NewUser, input);
+  await permit(scope, 'user.create', { type: 'User' });
+  if (password) refuseWeakPassword(password, { ...user, path: 'password' });
+  const passwordHash = password ? await hashPassword(password) : null;
+
+  return transact(scope, async (scope) => {
+    const of = { key: idempotencyKey, operation: 'user.create', input: { ...user, password, mayOverride } };
+    const id = await once(scope, of, async () => {
+      const { id } = await insertUser(scope, { ...user, passwordHash, emailVerified: true, canOverride: mayOverride });
+      await record(scope, 'user.create', { type: 'User', id });
+      await emit(scope, 'user.created', { userId: id });
+      return id;
+    });
+    return toUser(scope, await getUser(scope, id));
+  });
+}
+
+/** Every user, the oldest first. Throws InvalidInput, Forbidden. */
+export async function users(scope: Scope, input: UserFilter = {}): Promise<Page<User>> {
+  const filter = parse(UserFilter, input);
+  await permit(scope, 'user.list', { type: 'User' });
+  return transact(scope, async (scope) => {
+    const page = await findUsers(scope, filter);
+    await record(scope, 'user.list', { type: 'User', resourceIds: page.items.map(({ node }) => node.id) });
+    return page;
+  });
+}
+
+/**
+ * Changes role, grant to override, or whether the user is disabled. Who loses a right by it is signed out. Nobody
+ * changes themselves: so one admin is always left. Throws NotFound, InvalidInput, Forbidden.
+ */
+export async function updateUser(scope: Scope, id: string, input: UserChanges): Promise<User> {
+  const changes = parse(UserChanges, input);
+  await permit(scope, 'user.update', { type: 'User', id, allowed: id !== scope.actor.id });
+  return transact(scope, async (scope) => {
+    const { user, changed } = await changeUser(scope, await getUser(scope, id), changes);
+    await record(scope, 'user.update', { type: 'User', id, changedFields: changed });
+    if (changed.length > 0) await emit(scope, 'user.updated', { userId: id });
+    return user;
+  });
+}
+
+/** Gives somebody else a new password and signs them out. Throws NotFound, InvalidInput, RateLimited, Forbidden. */
+export async function resetPassword(scope: Scope, id: string, newPassword: string): Promise<void> {
+  await permit(scope, 'user.resetPassword', { type: 'User', id, allowed: id !== scope.actor.id });
+  const user = await transact(scope, async (scope) => toUser(scope, await getUser(scope, id)));
+  refuseWeakPassword(newPassword, { ...user, path: 'newPassword' });
+  const passwordHash = await hashPassword(newPassword);
+  await transact(scope, async (scope) => {
+    await setPassword(scope, await getUser(scope, id), { passwordHash });
+    await record(scope, 'user.resetPassword', { type: 'User', id, changedFields: ['password'] });
+  });
+}
+
+/** Ends every session of a user, API keys too. Returns how many. Throws NotFound, Forbidden. */
+export async function revokeUserSessions(scope: Scope, userId: string): Promise<number> {
+  await permit(scope, 'session.revokeAll', { type: 'User', id: userId });
+  return transact(scope, async (scope) => {
+    await getUser(scope, userId);
+    const ended = await sessionRows.endSessions(scope, { userId });
+    await record(scope, 'session.revokeAll', { type: 'User', id: userId, resourceIds: ended });
+    return ended.length;
+  });
+}
+
+/** Display names of users by id, for staff who see each other at work. Throws Forbidden. */
+export async function userNames(scope: Scope, ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  await permit(scope, 'user.names', { type: 'User' });
+  return onBehalf(scope, async (scope) => {
+    const found = await findStaff(scope, ids);
+    return new Map(found.map((row) => [row.id, toViewer(scope, row).displayName]));
+  });
+}
+
+/** Makes an API key for a user. The key itself is in this answer and nowhere else. Throws NotFound, InvalidInput, Forbidden. */
+export async function createApiKey(scope: Scope, input: NewApiKey): Promise<{ key: string; apiKey: ApiKey }> {
+  const wanted = parse(NewApiKey, input);
+  await permit(scope, 'apiKey.create', { type: 'ApiKey' });
+  return transact(scope, async (scope) => {
+    const made = await insertApiKey(scope, wanted);
+    await record(scope, 'apiKey.create', { type: 'ApiKey', id: made.apiKey.id });
+    return made;
+  });
+}
+
+/** API keys, the newest first, the revoked and expired ones too. Throws InvalidInput, Forbidden. */
+export async function apiKeys(scope: Scope, input: PageInput = {}): Promise<Page<ApiKey>> {
+  const page = parse(PageInput, input);
+  await permit(scope, 'apiKey.list', { type: 'ApiKey' });
+  return transact(scope, async (scope) => {
+    const keys = await findApiKeys(scope, page);
+    await record(scope, 'apiKey.list', { type: 'ApiKey', resourceIds: keys.items.map(({ node }) => node.id) });
+    return keys;
+  });
+}
+
+/** Ends an API key. Throws NotFound, Forbidden. */
+export async function revokeApiKey(scope: Scope, id: string): Promise<void> {
+  await permit(scope, 'apiKey.revoke', { type: 'ApiKey', id });
+  await transact(scope, async (scope) => {
+    const ended = await sessionRows.endSessions(scope, { id, kinds: ['api_key'] });
+    if (ended.length === 0) throw new NotFound('The API key');
+    await record(scope, 'apiKey.revoke', { type: 'ApiKey', id });
+  });
+}
+
+/** Says which user an issuer's subject is. Throws NotFound, InvalidInput, IdentityInUse, Forbidden. */
+export async function linkIdentity(scope: Scope, userId: string, input: Subject): Promise<void> {
+  const subject = parse(Subject, input);
+  await permit(scope, 'user.link', { type: 'User', id: userId });
+  await transact(scope, async (scope) => {
+    await getUser(scope, userId);
+    if (!(await insertIdentity(scope, userId, subject))) throw new IdentityInUse();
+    await record(scope, 'user.link', { type: 'User', id: userId });
+  });
+}
+
+/** Undoes that, and ends what the issuer's tokens began. Throws NotFound, InvalidInput, Forbidden. */
+export async function unlinkIdentity(scope: Scope, input: Subject): Promise<void> {
+  const subject = parse(Subject, input);
+  await permit(scope, 'user.unlink', { type: 'User' });
+  await transact(scope, async (scope) => {
+    const userId = await deleteIdentity(scope, subject);
+    if (userId === null) throw new NotFound('The link');
+    await sessionRows.endSessions(scope, { userId, kinds: ['issuer'] });
+    await record(scope, 'user.unlink', { type: 'User', id: userId });
+  });
+}
+
+/**
+ * The first step of registration: asks for a code to an e-mail address or a phone. The answer is the same whether a
+ * patient has it or not. Throws InvalidInput, RateLimited.
+ */
+export async function requestVerification(scope: Scope, input: Contact): Promise<VerificationRequest> {
+  return writeVerification(scope, input);
+}
+
+/**
+ * The second: makes the patient who holds the code, and was born on that day, a user.
+ * Throws InvalidInput, VerificationFailed, EmailInUse, AlreadyRegistered, RateLimited.
+ */
+export async function register(scope: Scope, input: Registration): Promise<Viewer> {
+  return registerPatient(scope, input);
+}
+
+/** The work of job `verification-code`: sends the code once, or nothing where no patient is meant. Throws what a channel throws. */
+export async function deliverVerification(scope: Scope, id: string, channels: CodeChannels): Promise<void> {
+  await sendVerification(scope, id, channels);
+}
+
+/** Shuts out the user of a patient who was deleted. System only. Throws Forbidden. */
+export async function closePatientAccount(scope: Scope, patientId: string): Promise<void> {
+  await permit(scope, 'user.close', { type: 'User' });
+  await transact(scope, async (scope) => {
+    const id = await closeUserOf(scope, patientId);
+    if (id !== null) await record(scope, 'user.close', { type: 'User', id });
+  });
+}
+
+/** Destroys what identifies the user of a patient who was erased. System only. Throws Forbidden. */
+export async function erasePatientAccount(scope: Scope, patientId: string): Promise<void> {
+  await permit(scope, 'user.erase', { type: 'User' });
+  await transact(scope, async (scope) => {
+    const id = await closeUserOf(scope, patientId);
+    if (id === null) return;
+    await eraseUser(scope, id);
+    await record(scope, 'user.erase', { type: 'User', id });
+  });
+}
+
+/** Removes what is past its time: counters, codes, and sessions a month after their end. Returns how many rows. */
+export async function forgetExpired(scope: Scope): Promise<number> {
+  return transact(asSystem(scope), (scope) => forget(scope));
+}
+
+/** Makes the demo's users and the demo patient; those that exist are left as they are. Throws outside development. */
+export async function seedDemoUsers(scope: Scope): Promise<void> {
+  await insertDemoUsers(scope);
+}

@@ -1,0 +1,56 @@
+/** Who may do what to accounts. What is not named here, nobody may. */
+import * as audit from '#audit';
+import type { Actor, Role, Scope } from '#platform/scope';
+
+const ADMINS: readonly Role[] = ['admin', 'system'];
+const EVERYBODY: readonly Role[] = ['admin', 'agent', 'auditor', 'patient'];
+
+export const POLICY = {
+  'user.create': ADMINS,
+  'user.list': ADMINS,
+  'user.update': ADMINS,
+  'user.resetPassword': ADMINS,
+  'user.changePassword': EVERYBODY,
+  'user.link': ADMINS,
+  'user.unlink': ADMINS,
+  'user.names': ['admin', 'agent', 'system'],
+  'user.close': ['system'],
+  'user.erase': ['system'],
+  'session.list': EVERYBODY,
+  'session.logout': EVERYBODY,
+  'session.revoke': EVERYBODY,
+  'session.revokeAll': ADMINS,
+  'apiKey.create': ADMINS,
+  'apiKey.list': ADMINS,
+  'apiKey.revoke': ADMINS,
+} as const satisfies Record<string, readonly Role[]>;
+
+export type Action = keyof typeof POLICY;
+
+/** Keys come from people: a leaked one must not be able to make another, or to take over its user. */
+const PEOPLE_ONLY = new Set<Action>(['apiKey.create', 'apiKey.revoke', 'user.changePassword', 'user.resetPassword']);
+
+export function may(actor: Actor, action: Action): boolean {
+  const roles: readonly Role[] = POLICY[action];
+  return roles.includes(actor.role) && !(actor.scopes !== undefined && PEOPLE_ONLY.has(action));
+}
+
+export interface Target {
+  readonly type: 'User' | 'Session' | 'ApiKey';
+  readonly id?: string | null;
+}
+
+/** Throws Forbidden, and has the refusal on record, unless the actor may and `allowed` agrees. */
+export async function permit(scope: Scope, action: Action, target: Target & { allowed?: boolean }): Promise<void> {
+  const allowed = may(scope.actor, action) && (target.allowed ?? true);
+  await audit.permit(scope, allowed, { action, resourceType: target.type, resourceId: target.id ?? null });
+}
+
+/** Records what was done. Call it inside `transact`. */
+export async function record(
+  scope: Scope,
+  action: Action,
+  { type, id, ...more }: Target & { changedFields?: readonly string[]; resourceIds?: readonly string[] },
+): Promise<void> {
+  await audit.record(scope, { action, resourceType: type, resourceId: id ?? null, ...more });
+}

@@ -1,0 +1,109 @@
+/**
+ * Growing delays on failure, instead of a lock-out: a stranger can slow an account's owner down, never shut them out.
+ *
+ * An attempt counts as failed before it is tried, in one statement, and success takes that back: so a thousand
+ * guesses at once are no better than one after another. What is counted is known by a blind index alone.
+ */
+import { isIPv6 } from 'node:net';
+import { sql } from 'kysely';
+import type { Scope } from '#platform/scope';
+import { blindIndex } from '#platform/vault';
+
+interface Rule {
+  /** Attempts without delay. */
+  readonly free: number;
+  /** The first delay; each further failure doubles it. */
+  readonly seconds: number;
+  readonly maxSeconds: number;
+}
+
+const RULES = {
+  /** By the e-mail address somebody signs in with, whether a user has it or not. */
+  'sign-in': { free: 5, seconds: 1, maxSeconds: 300 },
+  /** By the network address they come from; many people may share one. */
+  'sign-in-address': { free: 50, seconds: 1, maxSeconds: 300 },
+  /** By the e-mail address or phone a code is asked for; every one costs a message. */
+  verification: { free: 3, seconds: 60, maxSeconds: 3_600 },
+  'verification-address': { free: 20, seconds: 5, maxSeconds: 300 },
+  'registration-address': { free: 20, seconds: 1, maxSeconds: 300 },
+} as const satisfies Record<string, Rule>;
+
+/** Without a new failure for so long all is forgotten. */
+const FORGET_HOURS = 24;
+
+export interface Subject {
+  readonly rule: keyof typeof RULES;
+  readonly value: string;
+}
+
+/** A network address as a subject: of IPv6 the /64, since one household or attacker has all of it. None without an address. */
+export function fromAddress(rule: Subject['rule'], { request }: Scope): Subject[] {
+  if (request.ip === null) return [];
+  const value = request.ip.replace(/^::ffff:(?=\d+\.)/i, '');
+  return [{ rule, value: isIPv6(value) ? network64(value) : value }];
+}
+
+function network64(address: string): string {
+  const [head = '', tail] = (address.split('%')[0] ?? '').split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail ? tail.split(':') : [];
+  const zeros = tail === undefined ? [] : Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0');
+  return [...left, ...zeros, ...right]
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':');
+}
+
+/** Counts one attempt of each subject; null when it may be made, else the seconds to wait. Call it inside `transact` as the system. */
+export async function countAttempt(scope: Scope, subjects: readonly Subject[]): Promise<number | null> {
+  let wait: number | null = null;
+  for (const subject of subjects) {
+    const until = await count(scope, subject);
+    if (until === null) continue;
+    const seconds = Math.max(1, Math.ceil(scope.now.until(until).total('seconds')));
+    wait = Math.max(wait ?? 0, seconds);
+  }
+  return wait;
+}
+
+/** Returns until when the subject is blocked; null when the attempt was counted. */
+async function count({ db, vault, now }: Scope, { rule, value }: Subject): Promise<Temporal.Instant | null> {
+  const subject = blindIndex(vault, 'throttles.subject', `${rule}:${value}`);
+  const { free, seconds, maxSeconds } = RULES[rule];
+  const at = now.toString();
+  const failures = sql`case when t.expires_at <= ${at}::timestamptz then 1 else t.failures + 1 end`;
+  const { rows } = await sql`
+    insert into throttles as t (subject, failures, blocked_until, expires_at)
+    values (${subject}, 1, ${at}::timestamptz, ${at}::timestamptz + make_interval(hours => ${FORGET_HOURS}::int))
+    on conflict (subject) do update set
+      failures = ${failures},
+      blocked_until = ${at}::timestamptz + make_interval(secs => case when ${failures} < ${free}::int then 0
+        else least(${maxSeconds}::float8, ${seconds}::float8 * power(2, least(${failures} - ${free}::int, 20))) end),
+      expires_at = excluded.expires_at
+    where t.blocked_until <= ${at}::timestamptz
+    returning failures`.execute(db);
+  if (rows.length > 0) return null;
+  const blocked = await db
+    .selectFrom('throttles')
+    .select('blocked_until')
+    .where('subject', '=', subject)
+    .executeTakeFirstOrThrow();
+  return blocked.blocked_until.toTemporalInstant();
+}
+
+/** Takes back what an attempt that turned out well had counted. */
+export async function forgiveAttempt({ db, vault, now }: Scope, subjects: readonly Subject[]): Promise<void> {
+  for (const { rule, value } of subjects) {
+    const subject = blindIndex(vault, 'throttles.subject', `${rule}:${value}`);
+    // Of a shared address only this one attempt: an account of one's own must not buy guesses at another's.
+    if (rule === 'sign-in') await db.deleteFrom('throttles').where('subject', '=', subject).execute();
+    else {
+      await db
+        .updateTable('throttles')
+        .set((eb) => ({ failures: eb('failures', '-', 1), blocked_until: now.toString() }))
+        .where('subject', '=', subject)
+        .where('failures', '>', 0)
+        .execute();
+    }
+  }
+}

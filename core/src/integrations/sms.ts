@@ -38,18 +38,20 @@ async function openClient(config: SmsConfig): Promise<Twilio> {
   if (config.TWILIO_ACCOUNT_SID === undefined || config.TWILIO_AUTH_TOKEN === undefined) {
     throw new Unavailable('NOT_CONFIGURED');
   }
-  const { Twilio } = await import('twilio');
-  const client = new Twilio(config.TWILIO_ACCOUNT_SID, config.TWILIO_AUTH_TOKEN, { keepAlive: true });
+  const { default: twilio } = await import('twilio');
+  const client = twilio(config.TWILIO_ACCOUNT_SID, config.TWILIO_AUTH_TOKEN, { keepAlive: true });
   if (config.TWILIO_BASE_URL !== undefined) client.api.baseUrl = config.TWILIO_BASE_URL;
   return client;
 }
 
-const TOO_MANY_REQUESTS = 429;
+const BAD_REQUEST = 400;
 
-/** Twilio's own errors repeat the number; ours keep its code alone. */
+/**
+ * A bad request is the message's fault; a wrong token or a limit is not, and may be right tomorrow. Twilio's own
+ * errors repeat the number, ours keep its code alone.
+ */
 function refuse(thrown: unknown): never {
   const { status, code } = thrown as { status?: number; code?: number | string };
   const name = String(code ?? status ?? 'UNKNOWN');
-  const permanent = status !== undefined && status >= 400 && status < 500 && status !== TOO_MANY_REQUESTS;
-  throw permanent ? new Refused(name) : new Unavailable(name);
+  throw status === BAD_REQUEST ? new Refused(name) : new Unavailable(name);
 }

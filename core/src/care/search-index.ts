@@ -60,7 +60,7 @@ export async function addEntries(scope: Scope, generation: number, patients: rea
       lists.set(keyword, list);
       list.added.push(searchId);
     }
-    for (let i = keywords.size; i % ENTRIES_PER_PATIENT !== 0; i++) entries.push(decoy());
+    entries.push(...decoys(paddingFor(keywords.size)));
   }
   // In one order for everybody: who waits for a list holds no list that comes after it.
   const ordered = [...lists.values()].toSorted((a, b) => (a.token < b.token ? -1 : 1));
@@ -159,9 +159,15 @@ function entryOf(key: Buffer, position: number, searchId: string): Entry {
   return { token: mac.toString('hex', 0, HALF), sealed: masked(hexOf(searchId), mac.subarray(HALF)) };
 }
 
-function decoy(): Entry {
-  const bytes = randomBytes(2 * HALF);
-  return { token: bytes.toString('hex', 0, HALF), sealed: bytes.toString('hex', HALF) };
+const paddingFor = (keywords: number): number =>
+  Math.ceil(keywords / ENTRIES_PER_PATIENT) * ENTRIES_PER_PATIENT - keywords;
+
+function decoys(count: number): Entry[] {
+  const hex = randomBytes(count * 2 * HALF).toString('hex');
+  return Array.from({ length: count }, (_, i) => {
+    const at = i * 4 * HALF;
+    return { token: hex.slice(at, at + 2 * HALF), sealed: hex.slice(at + 2 * HALF, at + 4 * HALF) };
+  });
 }
 
 function masked(hex: string, mask: Buffer): string {

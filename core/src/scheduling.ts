@@ -1,0 +1,103 @@
+/**
+ * Scheduling: the directory of providers, their organizations and locations.
+ *
+ * Who gives the care is no patient: names stand in the clear, and reading them leaves no audit entry. Staff and
+ * patients read, admins and the system write; a patient sees only who is active. Nothing is deleted.
+ */
+import './scheduling/tables.ts';
+import { NotFound } from '#platform/errors';
+import type { Page } from '#platform/page';
+import { type Scope, transact } from '#platform/scope';
+import {
+  type DirectoryOutcome,
+  importInto,
+  LOCATIONS,
+  ORGANIZATIONS,
+  PROVIDER_ROLES,
+  PROVIDERS,
+} from './scheduling/directory-import.ts';
+import type {
+  ImportedLocation,
+  ImportedOrganization,
+  ImportedProvider,
+  ImportedProviderRole,
+} from './scheduling/directory-input.ts';
+import { permitRead } from './scheduling/policy.ts';
+import { findProviders, findProvidersByIds, type Provider, type ProviderList } from './scheduling/provider.ts';
+
+export type { DirectoryOutcome } from './scheduling/directory-import.ts';
+export type {
+  ImportedLocation,
+  ImportedOrganization,
+  ImportedProvider,
+  ImportedProviderRole,
+} from './scheduling/directory-input.ts';
+export type { Provider, ProviderList } from './scheduling/provider.ts';
+export { CARE_SERVICES, type CareServiceType, servicesOf } from './scheduling/speciality.ts';
+
+declare module '#platform/events' {
+  interface Events {
+    'organization.created': { organizationId: string };
+    'organization.updated': { organizationId: string };
+    'location.created': { locationId: string };
+    'location.updated': { locationId: string };
+    'provider.created': { providerId: string };
+    /** Also when a role of theirs was added or changed. */
+    'provider.updated': { providerId: string };
+  }
+}
+
+/**
+ * Active providers in the order of their names, of one service or all; `search` takes the first letters of words of
+ * the name, in any order, whatever their case and accents. Throws InvalidInput, Forbidden.
+ */
+export async function providers(scope: Scope, input: ProviderList = {}): Promise<Page<Provider>> {
+  await permitRead(scope, { action: 'provider.list', resourceType: 'Provider' });
+  return transact(scope, (scope) => findProviders(scope, input));
+}
+
+/** The provider with this id; for staff the inactive too. Throws NotFound, Forbidden. */
+export async function getProvider(scope: Scope, id: string): Promise<Provider> {
+  const provider = (await providersByIds(scope, [id])).get(id);
+  if (!provider) throw new NotFound('Provider');
+  return provider;
+}
+
+/** Those of the ids that are providers the caller may see, by id: one query, for loaders. Throws Forbidden. */
+export async function providersByIds(scope: Scope, ids: readonly string[]): Promise<ReadonlyMap<string, Provider>> {
+  await permitRead(scope, { action: 'provider.read', resourceType: 'Provider', resourceIds: ids });
+  return transact(scope, (scope) => findProvidersByIds(scope, ids));
+}
+
+/**
+ * Creates or updates organizations by external id, some hundreds at a time, in one transaction. The outcomes are in
+ * the order of the records; a bad record is refused by itself; the same records again change nothing. System and
+ * admins only. Throws Forbidden.
+ */
+export function importOrganizations(
+  scope: Scope,
+  records: readonly ImportedOrganization[],
+): Promise<DirectoryOutcome[]> {
+  return importInto(scope, ORGANIZATIONS, records);
+}
+
+/** Like {@link importOrganizations}; a location's organization must be known. Throws Forbidden. */
+export function importLocations(scope: Scope, records: readonly ImportedLocation[]): Promise<DirectoryOutcome[]> {
+  return importInto(scope, LOCATIONS, records);
+}
+
+/** Like {@link importOrganizations}, for the people themselves, by NPI where they have one. Throws Forbidden. */
+export function importProviders(scope: Scope, records: readonly ImportedProvider[]): Promise<DirectoryOutcome[]> {
+  return importInto(scope, PROVIDERS, records);
+}
+
+/**
+ * Like {@link importOrganizations}, for what providers do and where. A role's services are those of its speciality
+ * unless it names its own. Provider, organization and location must be known. Throws Forbidden.
+ */
+export function importProviderRoles(
+  scope: Scope,
+  records: readonly ImportedProviderRole[],
+): Promise<DirectoryOutcome[]> {
+  return importInto(scope, PROVIDER_ROLES, records);
+}

@@ -4,12 +4,16 @@
  * A reaction runs in the event's own transaction, so it is there when the change is, and gone when it is not.
  * What it does itself is a row or two; everything slow, or outside, is a job that it adds.
  */
+import * as accounts from '#accounts';
 import type { Events, Topic } from '#platform/events';
-import type { Scope } from '#platform/scope';
+import { asSystem, type Scope } from '#platform/scope';
 
 type Reaction<T extends Topic> = (scope: Scope, payload: Events[T]) => Promise<void>;
 
-const reactions: { readonly [T in Topic]?: Reaction<T> } = {};
+const reactions: { readonly [T in Topic]?: Reaction<T> } = {
+  'patient.deleted': (scope, { patientId }) => accounts.closePatientAccount(asSystem(scope), patientId),
+  'patient.erased': (scope, { patientId }) => accounts.erasePatientAccount(asSystem(scope), patientId),
+};
 
 /** Does what follows from the event. */
 export async function react<T extends Topic>(scope: Scope, topic: T, payload: Events[T]): Promise<void> {

@@ -1,11 +1,12 @@
 /** Every queue and every schedule on one screen: its rules, and which context does the work. */
-import { forgetOldKeys } from '#platform/idempotency';
 import type { Config } from '#platform/config';
 import type { Answer, RunningJob } from '#platform/job-consumer';
 import type { QueueRules, Schedule } from '#platform/job-queues';
 import type { Queue, Queues } from '#platform/jobs';
 import type { Scope } from '#platform/scope';
 import type { Integrations } from './app.ts';
+import { housekeeping } from './workers/housekeeping.ts';
+import { sendVerificationCode } from './workers/verification-code.ts';
 
 declare module '#platform/jobs' {
   interface Queues {
@@ -25,17 +26,27 @@ export interface Worker<Q extends Queue> extends QueueRules {
   readonly slots: number;
   /** Workers are told of a new job at once; else they find it within a second. */
   readonly quick?: true;
-  run(work: Work<Q>): Promise<Answer>;
+  run(this: void, work: Work<Q>): Promise<Answer>;
 }
 
 export const workers: { readonly [Q in Queue]: Worker<Q> } = {
+  // Somebody waits for it, and it is good for ten minutes.
+  'verification-code': {
+    run: sendVerificationCode,
+    quick: true,
+    slots: 8,
+    timeoutSeconds: 60,
+    retries: 6,
+    firstRetrySeconds: 2,
+    lastRetrySeconds: 120,
+  },
   housekeeping: {
+    run: housekeeping,
     slots: 1,
     timeoutSeconds: 300,
     retries: 3,
     firstRetrySeconds: 60,
     lastRetrySeconds: 900,
-    run: async ({ scope }) => void (await forgetOldKeys(scope)),
   },
 };
 

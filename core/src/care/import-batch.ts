@@ -5,6 +5,7 @@ import type { InputIssue } from '#platform/errors';
 import type { Scope } from '#platform/scope';
 import { FACTS, type Facts, defaults, differences, isRename, merged } from './facts.ts';
 import type { ParsedImport } from './input.ts';
+import type { PatientStatus } from './patient.ts';
 import { changedColumns, emailIndex, factsOf, newRow, newSearchId } from './record.ts';
 import type { PatientRow } from './tables.ts';
 
@@ -149,9 +150,14 @@ function creationOf(scope: Scope, item: Item): Creation {
 
 function updateOf(scope: Scope, row: PatientRow, item: Item): Update {
   const before = factsOf(scope, row);
-  const facts = merged(before, item.record);
+  const facts = merged(before, { ...item.record, status: statusAfter(before.status, item.record.status) });
   const changed = differences(before, facts);
   return { item, row, facts, changed, searchId: isRename(changed) ? newSearchId() : null };
+}
+
+/** Suspending is done here, and no other system knows of it: none ends it by calling the patient active. */
+function statusAfter(before: PatientStatus, imported: ParsedImport['status']): ParsedImport['status'] {
+  return before === 'SUSPENDED' && imported === 'ACTIVE' ? before : imported;
 }
 
 /** Items whose e-mail address another live patient has, or an item before them in this batch. */

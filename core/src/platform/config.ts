@@ -3,6 +3,7 @@
  *
  * All mistakes are reported together, by the name of the variable and never with its value.
  */
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { type Key, KEY_BYTES } from './vault.ts';
 
@@ -69,7 +70,10 @@ const json = z.string().transform((text, context): unknown => {
 const number = (fallback: number, min: number, max: number) =>
   z.coerce.number().int().min(min).max(max).default(fallback);
 
-const Environment = z.object({
+/** In the checkout, wherever a command is called from. */
+export const DATA_DIRECTORY = fileURLToPath(new URL('../../../.data', import.meta.url));
+
+const Variables = z.object({
   NODE_ENV: z.enum(['development', 'test', 'production']).default('development'),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   HOST: z.string().default('127.0.0.1'),
@@ -80,7 +84,7 @@ const Environment = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   DATABASE_ADMIN_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   DATABASE_POOL: number(4, 2, 64),
-  CAREFLEX_DATA_DIR: z.string().min(1).default('.data'),
+  CAREFLEX_DATA_DIR: z.string().min(1).default(DATA_DIRECTORY),
   CAREFLEX_KEYS: keys,
   CAREFLEX_SECRET: secret,
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
@@ -111,20 +115,25 @@ const Environment = z.object({
   EMAIL_FROM: z.string().includes('@').default('CareFlex <no-reply@careflex.test>'),
 });
 
-export type Config = z.output<typeof Environment>;
+export type Config = z.output<typeof Variables>;
 
 /** One clear sentence for the person who starts the program. */
 export class ConfigError extends Error {}
 
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** As the process got it, for whoever completes it first. */
+export const environment: Environment = process.env;
+
 /** Reads the configuration. Throws {@link ConfigError} that lists every mistake. */
-export function readConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+export function readConfig(given: Environment = environment): Config {
   // An empty variable counts as absent: that is what a shell's NAME= and a compose file's empty value mean.
-  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
-  const result = Environment.safeParse(given);
+  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== ''));
+  const result = Variables.safeParse(set);
   if (result.success) return result.data;
   const mistakes = result.error.issues.map(({ path, message, code }) => {
     const name = path.join('.');
-    return code === 'invalid_type' && given[name] === undefined ? `${name} is missing` : `${name}: ${message}`;
+    return code === 'invalid_type' && set[name] === undefined ? `${name} is missing` : `${name}: ${message}`;
   });
   throw new ConfigError(`The configuration is not usable. ${mistakes.join('; ')}.`);
 }

@@ -22,6 +22,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { DirectoryInUse, isAlive, isLocked, lockDirectory, startOf } from './directory-lock.ts';
 
 export interface EmbeddedOptions {
   /** The directory that keeps everything of this server. */
@@ -37,6 +38,8 @@ export interface Embedded {
   /** A superuser's connection string, to database `careflex`. */
   readonly adminUrl: string;
   readonly pid: number;
+  /** Resolves when the server is gone, whoever stopped it. */
+  readonly ended: Promise<void>;
   /** Stops the server cleanly and waits for it. */
   stop(): Promise<void>;
 }
@@ -46,18 +49,19 @@ export class EmbeddedPostgresError extends Error {}
 
 const READY_TIMEOUT_MS = 60_000;
 const DATABASE = 'careflex';
+const PASSWORD_FILE = 'postgres.password';
 
 /** Starts the server, creating its cluster on the first start. Throws {@link EmbeddedPostgresError}. */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   const account = serverAccount();
   const directory = placeFor(path.resolve(options.directory), account);
   mkdirSync(directory, { recursive: true, mode: 0o755 });
-  const unlock = lock(directory);
+  const lock = await lockDirectory(directory);
   try {
     const cluster: Cluster = {
       ...(await binaries(account)),
       data: path.join(directory, 'postgres'),
-      passwordFile: path.join(directory, 'postgres.password'),
+      passwordFile: path.join(directory, PASSWORD_FILE),
       log: path.join(directory, 'postgres.log'),
       account,
     };
@@ -65,20 +69,40 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     const password = initialise(cluster);
     const port = options.port ?? (await freePort());
     const child = launch(cluster, port, options);
-    const adminUrl = `postgres://postgres:${password}@127.0.0.1:${port}/${DATABASE}`;
+    const adminUrl = urlOf(password, port);
     await ready(child, adminUrl, cluster.log);
     return {
       adminUrl,
       pid: child.pid as number,
+      ended: ended(child),
       async stop() {
+        lock.ending();
         await stopServer(child);
-        unlock();
+        lock.release();
       },
     };
   } catch (thrown) {
-    unlock();
-    throw thrown;
+    lock.release();
+    throw thrown instanceof DirectoryInUse ? new EmbeddedPostgresError(thrown.message) : thrown;
   }
+}
+
+/** The connection string to a server that another process has started in this directory, or null. */
+export function findEmbedded(directory: string): string | null {
+  const place = placeFor(path.resolve(directory), serverAccount());
+  const running = runningServer(path.join(place, 'postgres'));
+  const passwordFile = path.join(place, PASSWORD_FILE);
+  if (running === null || !isLocked(place) || !existsSync(passwordFile)) return null;
+  return urlOf(readFileSync(passwordFile, 'utf8').trim(), running.port);
+}
+
+function urlOf(password: string, port: number): string {
+  return `postgres://postgres:${password}@127.0.0.1:${port}/${DATABASE}`;
+}
+
+/** Resolves when the server is gone, by whatever cause. */
+function ended(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => child.once('exit', () => resolve()));
 }
 
 /** What is needed to run one server. */
@@ -116,7 +140,11 @@ const SHARED_PLACE = '/var/lib/careflex';
 
 function placeFor(directory: string, account: Account | null): string {
   if (account === null || canEnter(directory)) return directory;
-  return path.join(SHARED_PLACE, createHash('sha256').update(directory).digest('hex').slice(0, 16));
+  // Named by a mark inside the directory: whoever deletes that begins anew, as where all of it is in one place.
+  const mark = path.join(directory, 'place');
+  mkdirSync(directory, { recursive: true, mode: 0o755 });
+  if (!existsSync(mark)) writeFileSync(mark, randomBytes(8).toString('hex'));
+  return path.join(SHARED_PLACE, readFileSync(mark, 'utf8'));
 }
 
 const OTHERS_MAY_ENTER = 0o001;
@@ -237,68 +265,26 @@ async function stopServer(child: ChildProcess): Promise<void> {
   await exited;
 }
 
+/** What PostgreSQL says of the server that runs on this cluster, or ran on it until it was killed. */
+function runningServer(data: string): { pid: number; port: number } | null {
+  const file = path.join(data, 'postmaster.pid');
+  if (!existsSync(file)) return null;
+  const [pid, , , port] = readFileSync(file, 'utf8').split('\n').map(Number);
+  if (!pid || !isAlive(pid) || !startOf(pid).command.includes('postgres')) return null;
+  return { pid, port: port ?? 0 };
+}
+
 /** A server whose starter was killed is still running: stop it, so that this start begins from a clean state. */
-async function stopOrphan(cluster: string): Promise<void> {
-  const pidFile = path.join(cluster, 'postmaster.pid');
-  if (!existsSync(pidFile)) return;
-  const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0]);
-  if (!Number.isInteger(pid) || !isAlive(pid) || !startTimeOf(pid).command.includes('postgres')) return;
+async function stopOrphan(data: string): Promise<void> {
+  const running = runningServer(data);
+  if (running === null) return;
+  const { pid } = running;
   process.kill(pid, 'SIGINT');
   const until = performance.now() + READY_TIMEOUT_MS;
   while (isAlive(pid)) {
     if (performance.now() > until)
       throw new EmbeddedPostgresError(`An earlier PostgreSQL (process ${pid}) does not stop.`);
     await sleep(50);
-  }
-}
-
-/** Takes the directory for this process. Throws when a living process has it. */
-function lock(directory: string): () => void {
-  const file = path.join(directory, 'careflex.lock');
-  const mine = `${process.pid} ${startTimeOf(process.pid).startedAt}`;
-  for (let tries = 0; tries < 3; tries++) {
-    try {
-      writeFileSync(file, mine, { flag: 'wx', mode: 0o644 });
-      return () => rmSync(file, { force: true });
-    } catch (thrown) {
-      if ((thrown as NodeJS.ErrnoException).code !== 'EEXIST') throw thrown;
-    }
-    const [pid = '', startedAt = ''] = readFileSync(file, 'utf8').split(' ');
-    // A process id is used again after a while; with its start time it is not.
-    if (isAlive(Number(pid)) && startTimeOf(Number(pid)).startedAt === startedAt) {
-      throw new EmbeddedPostgresError(
-        `The data directory ${directory} is in use by process ${pid}; stop that one first, or set CAREFLEX_DATA_DIR.`,
-      );
-    }
-    rmSync(file, { force: true });
-  }
-  throw new EmbeddedPostgresError(`The data directory ${directory} is being started by another process.`);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-/** When a process began and what it runs, as `ps` tells it: on Linux and macOS alike, and empty where there is no ps. */
-function startTimeOf(pid: number): { startedAt: string; command: string } {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const afterName = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return { startedAt: afterName[19] ?? '', command: stat };
-  } catch {
-    try {
-      const text = execFileSync('ps', ['-o', 'lstart=,command=', '-p', String(pid)])
-        .toString()
-        .trim();
-      return { startedAt: text.slice(0, 24).replaceAll(' ', '_'), command: text.slice(24) };
-    } catch {
-      return { startedAt: '', command: '' };
-    }
   }
 }
 

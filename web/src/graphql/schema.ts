@@ -1,0 +1,9 @@
+/** The whole schema: each context adds its own part to the builder. */
+import './scalars.ts';
+import './patients.ts';
+import './accounts.ts';
+import './users.ts';
+import './audit.ts';
+import { builder } from './builder.ts';
+
+export const schema = builder.toSchema();

@@ -1,0 +1,66 @@
+/**
+ * What the process measures, for Prometheus. Every label has few values, all of them ours: routes that exist, root
+ * fields of the schema, codes. Nothing a client sends becomes one.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+export interface Metrics {
+  http(labels: { method: string; route: string; status: number }, seconds: number): void;
+  graphql(labels: { type: string; operation: string; outcome: string }): void;
+  /** The text of all metrics; what is only known by asking is asked for now. */
+  render(): Promise<string>;
+  readonly contentType: string;
+}
+
+/** A number that is read when the metrics are, such as a pool's or a queue's size; none when it cannot be had. */
+export interface Reading {
+  readonly name: string;
+  readonly help: string;
+  readonly labels?: readonly string[];
+  read(): Promise<readonly { readonly labels?: Record<string, string>; readonly value: number }[]>;
+}
+
+const METHODS = new Set(['GET', 'POST', 'DELETE', 'HEAD', 'OPTIONS']);
+
+export function createMetrics(readings: readonly Reading[]): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const requests = new Histogram({
+    name: 'careflex_http_request_duration_seconds',
+    help: 'Time from a request to the end of its answer',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers,
+  });
+  const operations = new Counter({
+    name: 'careflex_graphql_operations_total',
+    help: 'Operations by their root field and the code of their first error, ok without one',
+    labelNames: ['type', 'operation', 'outcome'],
+    registers,
+  });
+  for (const reading of readings) {
+    const { name, help, labels = [] } = reading;
+    const gauge: Gauge = new Gauge({
+      name,
+      help,
+      labelNames: labels,
+      registers,
+      async collect() {
+        gauge.reset();
+        // One number that cannot be had must not hide the others.
+        for (const { labels = {}, value } of await reading.read().catch(() => [])) gauge.set(labels, value);
+      },
+    });
+  }
+
+  return {
+    http({ method, route, status }, seconds) {
+      requests.observe({ method: METHODS.has(method) ? method : 'other', route, status }, seconds);
+    },
+    graphql: (labels) => operations.inc(labels),
+    render: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}

@@ -1,0 +1,42 @@
+/** Numbers that are read when Prometheus asks for them. */
+import * as audit from '@careflex/core/audit';
+import type { App } from '@careflex/core/app';
+import { poolCounts } from '@careflex/core/platform/database';
+import { queueCounts } from '@careflex/core/platform/jobs';
+import { type Scope, SYSTEM } from '@careflex/core/platform/scope';
+import type { LiveConnections } from './live.ts';
+import type { Reading } from './metrics.ts';
+
+export function readingsOf(app: App, live: LiveConnections): Reading[] {
+  const system = (): Scope => app.scope(SYSTEM, { id: 'metrics', ip: null, userAgent: null });
+  return [
+    {
+      name: 'careflex_database_connections',
+      help: 'Connections of this process to the database, and callers waiting for one',
+      labels: ['state'],
+      async read() {
+        const counts = poolCounts(app.db);
+        return Object.entries(counts).map(([state, value]) => ({ labels: { state }, value }));
+      },
+    },
+    {
+      name: 'careflex_jobs',
+      help: 'Unfinished jobs by queue and state',
+      labels: ['queue', 'state'],
+      async read() {
+        const counts = await queueCounts(system());
+        return counts.map(({ queue, state, jobs }) => ({ labels: { queue, state }, value: jobs }));
+      },
+    },
+    {
+      name: 'careflex_audit_seal_lag_seconds',
+      help: 'Age of the oldest audit entry that is not sealed yet',
+      read: async () => [{ value: await audit.sealLag(system()) }],
+    },
+    {
+      name: 'careflex_live_connections',
+      help: 'Open sockets and streams of this process',
+      read: async () => [{ value: live.size }],
+    },
+  ];
+}

@@ -1,0 +1,143 @@
+/**
+ * GraphQL over WebSocket (graphql-transport-ws). A socket signs in with its first message or with the browser's
+ * cookie; with a cookie it must come from our own origin, which no other site can claim.
+ */
+import { randomUUIDv7 } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { DomainError } from '@careflex/core/platform/errors';
+import type { Log } from '@careflex/core/platform/log';
+import type { Actor, Origin } from '@careflex/core/platform/scope';
+import {
+  type DocumentNode,
+  type FormattedExecutionResult,
+  GraphQLError,
+  type GraphQLFormattedError,
+  type GraphQLSchema,
+  parse,
+} from 'graphql';
+import {
+  CloseCode,
+  type Context as SocketContext,
+  type ExecutionResult,
+  handleProtocols,
+  type ServerOptions,
+} from 'graphql-ws';
+import { type Extra, useServer } from 'graphql-ws/use/ws';
+import { WebSocketServer } from 'ws';
+import { MAX_BODY_BYTES } from './body.ts';
+import type { OperationRequest, OperationResult } from './graphql/operations.ts';
+import type { LiveConnections } from './live.ts';
+
+export interface SocketOptions {
+  readonly schema: GraphQLSchema;
+  readonly log: Log;
+  readonly live: LiveConnections;
+  readonly origin: (request: IncomingMessage) => Origin;
+  /** Whether the browser's page at this origin is ours. */
+  readonly isOwnOrigin: (request: IncomingMessage) => boolean;
+  /** `authorization` is what the first message carries; without one the request's cookie counts. */
+  readonly authenticate: (
+    request: IncomingMessage,
+    origin: Origin,
+    authorization: string | undefined,
+  ) => Promise<Actor | null>;
+  readonly operate: (request: OperationRequest, actor: Actor | null, origin: Origin) => Promise<OperationResult>;
+}
+
+export interface Sockets {
+  upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+  close(): Promise<void>;
+}
+
+const SESSION_ENDED = { code: CloseCode.Unauthorized, reason: 'The session has ended' };
+const GOING_AWAY = { code: 1001, reason: 'The server is going away' };
+const SIGN_IN_WITHIN_MS = 5_000;
+const MAX_OPERATIONS = 100;
+
+/** What a socket knows of itself, beside what the library gives it. */
+interface State extends Extra {
+  actor?: Actor | null;
+  forget?: () => void;
+}
+type FirstMessage = Readonly<Record<string, unknown>>;
+type Socket = SocketContext<FirstMessage, State>;
+
+export function createSockets(options: SocketOptions): Sockets {
+  const server = new WebSocketServer({ noServer: true, maxPayload: MAX_BODY_BYTES, handleProtocols });
+  // In production mode the reason of a close never quotes an error.
+  const handling = useServer({ ...handlers(options), isProd: true } as Parameters<typeof useServer>[0], server);
+
+  return {
+    upgrade(request, socket, head) {
+      server.handleUpgrade(request, socket, head, (opened) => server.emit('connection', opened, request));
+    },
+    async close() {
+      for (const client of server.clients) client.close(GOING_AWAY.code, GOING_AWAY.reason);
+      await handling.dispose();
+    },
+  };
+}
+
+/** The library carries an execution's arguments from `onSubscribe` to `execute`; ours are a result already. */
+const CARRIER: DocumentNode = parse('{ __typename }');
+
+function handlers(options: SocketOptions): ServerOptions<FirstMessage, State> {
+  return {
+    connectionInitWaitTimeout: SIGN_IN_WITHIN_MS,
+    onConnect: (socket) => signIn(socket, options),
+    onClose: ({ extra }) => extra.forget?.(),
+    async onSubscribe({ extra, subscriptions }, _id, { query, variables, operationName }) {
+      if (Object.keys(subscriptions).length > MAX_OPERATIONS) return [TOO_MANY];
+      const origin = { ...options.origin(extra.request), id: randomUUIDv7() };
+      const result = await options.operate({ query, variables, operationName }, extra.actor ?? null, origin);
+      if ('errors' in result && result.errors && result.data === undefined) return result.errors;
+      return { schema: options.schema, document: CARRIER, contextValue: result };
+    },
+    execute: ({ contextValue }) => contextValue as OperationResult,
+    // The last argument of the library's five, and of its four.
+    onNext: (...it) => resultForSocket(it[4]),
+    onError: (...it) => it[3].map(forSocket),
+  };
+}
+
+const TOO_MANY = new GraphQLError(`A socket may have at most ${MAX_OPERATIONS} operations at a time`, {
+  extensions: { code: 'RATE_LIMITED' },
+});
+
+/** Status and headers mean something to HTTP only. */
+function forSocket(error: GraphQLError): GraphQLFormattedError {
+  const { http: _http, ...extensions } = error.extensions;
+  return { ...error.toJSON(), extensions };
+}
+
+function resultForSocket({ errors, ...result }: ExecutionResult): FormattedExecutionResult {
+  return { ...result, ...(errors ? { errors: errors.map(forSocket) } : {}) } as FormattedExecutionResult;
+}
+
+/** False closes the socket with 4403, as far as it is not closed already. */
+async function signIn({ extra, connectionParams }: Socket, options: SocketOptions): Promise<boolean> {
+  const given = connectionParams?.['authorization'] ?? connectionParams?.['Authorization'];
+  const authorization = typeof given === 'string' ? given : undefined;
+  if (authorization === undefined && !options.isOwnOrigin(extra.request)) return false;
+  try {
+    extra.actor = await options.authenticate(extra.request, options.origin(extra.request), authorization);
+  } catch (thrown) {
+    const [code, reason] = endOf(thrown, options.log);
+    extra.socket.close(code, reason);
+    return false;
+  }
+  extra.forget = options.live.add(extra.actor?.sessionId ?? null, (ending) => {
+    const { code, reason } = ending === 'session-ended' ? SESSION_ENDED : GOING_AWAY;
+    extra.socket.close(code, reason);
+  });
+  return true;
+}
+
+const INTERNAL_ERROR = 1011;
+
+function endOf(thrown: unknown, log: Log): [code: number, reason: string] {
+  if (thrown instanceof DomainError) return [CloseCode.Unauthorized, thrown.message];
+  log.error('Signing in a socket failed', { error: thrown });
+  return [INTERNAL_ERROR, 'Something went wrong'];
+}

@@ -74,11 +74,12 @@ async function count({ db, vault, now }: Scope, { rule, value }: Subject): Promi
   const failures = sql`case when t.expires_at <= ${at}::timestamptz then 1 else t.failures + 1 end`;
   const { rows } = await sql`
     insert into throttles as t (subject, failures, blocked_until, expires_at)
-    values (${subject}, 1, ${at}::timestamptz, ${at}::timestamptz + make_interval(hours => ${FORGET_HOURS}::int))
+    values (${subject}, 1, 'epoch', ${at}::timestamptz + make_interval(hours => ${FORGET_HOURS}::int))
     on conflict (subject) do update set
       failures = ${failures},
-      blocked_until = ${at}::timestamptz + make_interval(secs => case when ${failures} < ${free}::int then 0
-        else least(${maxSeconds}::float8, ${seconds}::float8 * power(2, least(${failures} - ${free}::int, 20))) end),
+      blocked_until = case when ${failures} < ${free}::int then t.blocked_until
+        else ${at}::timestamptz + make_interval(secs =>
+          least(${maxSeconds}::float8, ${seconds}::float8 * power(2, least(${failures} - ${free}::int, 20)))) end,
       expires_at = excluded.expires_at
     where t.blocked_until <= ${at}::timestamptz
     returning failures`.execute(db);
@@ -87,12 +88,13 @@ async function count({ db, vault, now }: Scope, { rule, value }: Subject): Promi
     .selectFrom('throttles')
     .select('blocked_until')
     .where('subject', '=', subject)
-    .executeTakeFirstOrThrow();
-  return blocked.blocked_until.toTemporalInstant();
+    .executeTakeFirst();
+  // A success meanwhile has taken it away: who was too early may come back at once.
+  return blocked?.blocked_until.toTemporalInstant() ?? now;
 }
 
 /** Takes back what an attempt that turned out well had counted. */
-export async function forgiveAttempt({ db, vault, now }: Scope, subjects: readonly Subject[]): Promise<void> {
+export async function forgiveAttempt({ db, vault }: Scope, subjects: readonly Subject[]): Promise<void> {
   for (const { rule, value } of subjects) {
     const subject = blindIndex(vault, 'throttles.subject', `${rule}:${value}`);
     // Of a shared address only this one attempt: an account of one's own must not buy guesses at another's.
@@ -100,7 +102,7 @@ export async function forgiveAttempt({ db, vault, now }: Scope, subjects: readon
     else {
       await db
         .updateTable('throttles')
-        .set((eb) => ({ failures: eb('failures', '-', 1), blocked_until: now.toString() }))
+        .set((eb) => ({ failures: eb('failures', '-', 1), blocked_until: 'epoch' }))
         .where('subject', '=', subject)
         .where('failures', '>', 0)
         .execute();

@@ -31,7 +31,7 @@ import {
 } from './care/input.ts';
 import { liveByEmail, liveByExternalId, liveById, liveByIds, liveByPhone } from './care/look-ups.ts';
 import { PATIENT_STATUSES, type Patient, type PatientDetails, type PatientStatus } from './care/patient.ts';
-import { mayReach, permitAdmin, permitChange, permitRecord, permitStaff } from './care/policy.ts';
+import { mayReach, permitAdmin, permitChange, permitReader, permitRecord, permitStaff } from './care/policy.ts';
 import {
   PATIENT_COLUMNS,
   type PatientView,
@@ -266,7 +266,7 @@ export async function patientDetails(scope: Scope, id: string): Promise<PatientD
  */
 export async function patientsByIds(scope: Scope, ids: readonly string[]): Promise<ReadonlyMap<string, Patient>> {
   const action = 'patient.read';
-  if (scope.actor.role !== 'patient') await permitStaff(scope, action);
+  await permitReader(scope, action);
   const reachable = ids.filter((id) => mayReach(scope.actor, id) && isUuid(id));
 
   return transact(scope, async (scope) => {

@@ -162,9 +162,9 @@ describe('rebuildSearchIndex', () => {
       const renamed = await Promise.all(
         Array.from({ length: 10 }, () => care.createPatient(scope, { firstName: before, lastName })),
       );
-      let building = true;
+      const rebuild = { ended: false };
       const rebuilt = Promise.all([care.rebuildSearchIndex(system), care.rebuildSearchIndex(system)]).finally(() => {
-        building = false;
+        rebuild.ended = true;
       });
       const created: string[] = [];
       for (const { id } of renamed) {
@@ -175,7 +175,7 @@ describe('rebuildSearchIndex', () => {
         created.push(patient.id);
         assert.ok((await searchAll(scope, before)).includes(standing.id));
       }
-      while (building) assert.ok((await searchAll(scope, before)).includes(standing.id));
+      while (!rebuild.ended) assert.ok((await searchAll(scope, before)).includes(standing.id));
       await rebuilt;
       assert.deepEqual(await searchAll(scope, before), [standing.id]);
       const expected = [...created, ...renamed.map(({ id }) => id)].toSorted();

@@ -14,6 +14,12 @@ export function permitStaff(scope: Scope, action: string): Promise<void> {
   return permit(scope, isStaff(scope.actor), { action, resourceType: 'Patient' });
 }
 
+/** Lets through whoever reaches some patient at all. Throws {@link Forbidden}. */
+export function permitReader(scope: Scope, action: string): Promise<void> {
+  const { actor } = scope;
+  return permit(scope, isStaff(actor) || actor.role === 'patient', { action, resourceType: 'Patient' });
+}
+
 /** Lets admins and the system through. Throws {@link Forbidden}. */
 export function permitAdmin(scope: Scope, action: string): Promise<void> {
   return permit(scope, ADMIN.has(scope.actor.role), { action, resourceType: 'Patient' });

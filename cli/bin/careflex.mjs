@@ -1,5 +1,9 @@
 #!/usr/bin/env node
-/** Starts the command line on the Node that the project brings, whatever Node the machine has. */
+/**
+ * Starts the command line on the Node that the project brings, whatever Node the machine has.
+ *
+ * The channel between the two tells the command line when this process is gone, even by kill -9: then it stops too.
+ */
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -9,7 +13,7 @@ const require = createRequire(import.meta.url);
 const node = path.join(path.dirname(require.resolve('node/package.json')), 'bin', 'node');
 const main = path.join(import.meta.dirname, '../src/main.ts');
 
-const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: 'inherit' });
+const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
 // The terminal sends its signals to the whole group; from elsewhere they come to this process alone.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => {

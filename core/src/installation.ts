@@ -6,8 +6,9 @@
  * `careflex_app` with a password derived from CAREFLEX_SECRET, so that every process with the same settings can
  * connect. A DATABASE_URL of `careflex_app` itself is the role's own: such a process cannot migrate.
  */
+import pg from 'pg';
 import type { Config } from '#platform/config';
-import { openPool } from '#platform/database';
+import { openPool, sqlState } from '#platform/database';
 import { declareQueues } from '#platform/job-queues';
 import { type LoginRole, migrate, type Migrated } from '#platform/migrate';
 import type { Log } from '#platform/log';
@@ -35,6 +36,45 @@ export function databaseAccess(config: Config, databaseUrl: string): DatabaseAcc
   const url = new URL(databaseUrl);
   [url.username, url.password] = [LOGIN_ROLE, password];
   return { adminUrl: databaseUrl, url: url.href, login: { name: LOGIN_ROLE, password } };
+}
+
+/** One clear sentence for the person who starts the program. */
+export class DatabaseUnusable extends Error {}
+
+const OLDEST_VERSION = 150_000;
+
+/** Throws {@link DatabaseUnusable} when nobody answers there, or not to us, or one who is too old. */
+export async function reachDatabase(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ server_version_num: string }>('show server_version_num');
+    if (Number(rows[0]?.server_version_num) < OLDEST_VERSION) {
+      throw new DatabaseUnusable('The database is older than PostgreSQL 15, which CareFlex needs at least.');
+    }
+  } catch (thrown) {
+    throw thrown instanceof DatabaseUnusable ? thrown : new DatabaseUnusable(whyUnreachable(new URL(url), thrown));
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+const REFUSALS: Readonly<Record<string, string>> = {
+  '28P01': 'does not accept the password of',
+  '28000': 'does not let in',
+  '3D000': 'does not have the database asked for by',
+  '53300': 'has no connection left for',
+};
+
+function whyUnreachable({ hostname, port, username }: URL, thrown: unknown): string {
+  const refusal = REFUSALS[sqlState(thrown) ?? ''];
+  const where = `The database at ${hostname}:${port || '5432'}`;
+  if (refusal !== undefined) {
+    const hint = decodeURIComponent(username) === LOGIN_ROLE ? '; has "careflex migrate" been run?' : '.';
+    return `${where} ${refusal} ${decodeURIComponent(username)}${hint}`;
+  }
+  const { code = 'no answer' } = thrown as { code?: string };
+  return `${where} cannot be reached (${code}); is it running, and is DATABASE_URL right?`;
 }
 
 /** Brings schema, roles, queues and schedules to this program's version. Throws MigrationError. */

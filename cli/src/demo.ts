@@ -1,0 +1,25 @@
+import { fileURLToPath } from 'node:url';
+import * as accounts from '@careflex/core/accounts';
+import type { App } from '@careflex/core/app';
+import { importDirectory } from '@careflex/core/fhir-import';
+import { commandScope } from './platform.ts';
+import { share, startProgress } from './progress.ts';
+
+const EXPORTS = ['fhir', 'careflex'].map((name) => fileURLToPath(new URL(`../../demo/${name}`, import.meta.url)));
+
+/**
+ * Fills a database that nobody uses yet: patients and providers by the same import as anybody's, then the users.
+ * The users come last, so a start that was killed in between does it again, and a later start leaves all as it is.
+ */
+export async function loadDemo(app: App): Promise<void> {
+  const scope = commandScope(app);
+  const { items } = await accounts.users(scope, { first: 1 });
+  if (items.length > 0) return;
+  using progress = startProgress('Loading demo data');
+  for (const directory of EXPORTS) {
+    await importDirectory(scope, directory, {
+      onProgress: ({ bytes, totalBytes }) => progress.update(share(bytes, totalBytes)),
+    });
+  }
+  await accounts.seedDemoUsers(scope);
+}

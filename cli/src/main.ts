@@ -1,0 +1,45 @@
+/** The command line. Every command says in one sentence what went wrong, and in its exit code whether anything did. */
+import { Command, CommanderError } from 'commander';
+import { environment } from '@careflex/core/platform/config';
+import { addServers } from './commands/servers.ts';
+import { addStart } from './commands/start.ts';
+import { EXIT, exitCodeOf, sentenceOf } from './faults.ts';
+import { listenForStop } from './stop.ts';
+
+function commandLine(): Command {
+  const program = new Command('careflex')
+    .description('CareFlex: healthcare scheduling and benefits')
+    .exitOverride()
+    .showHelpAfterError('(careflex --help shows what there is)')
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 done, or ended when asked to; 1 it failed, or found something wrong; 2 wrong usage or configuration;
+130 and 143 stopped before it was done.`,
+    );
+  addStart(program);
+  addServers(program);
+  return program;
+}
+
+function report(thrown: unknown): number {
+  // Help and usage have been shown already.
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.misuse;
+  process.stderr.write(`${sentenceOf(thrown)}\n`);
+  if (environment['LOG_LEVEL'] === 'debug') process.stderr.write(`${(thrown as Error).stack}\n`);
+  return exitCodeOf(thrown);
+}
+
+function end(code: number): never {
+  // What a command left open must not keep the program.
+  process.exit(code);
+}
+
+process.on('uncaughtException', (thrown) => end(report(thrown)));
+listenForStop();
+try {
+  await commandLine().parseAsync();
+  end(EXIT.ok);
+} catch (thrown) {
+  end(report(thrown));
+}

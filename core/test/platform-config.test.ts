@@ -17,7 +17,7 @@ const mistakes = (environment: Record<string, string>) => {
 
 describe('readConfig', () => {
   test('takes the first key of the ring as the active one, and an empty variable as absent', () => {
-    const config = readConfig({ ...usable(), PORT: '', REDIS_URL: '' });
+    const config = readConfig({ ...usable(), PORT: '' });
     assert.deepEqual(
       config.CAREFLEX_KEYS.map(({ id }) => id),
       [2, 1],

@@ -87,7 +87,6 @@ const Variables = z.object({
   CAREFLEX_DATA_DIR: z.string().min(1).default(DATA_DIRECTORY),
   CAREFLEX_KEYS: keys,
   CAREFLEX_SECRET: secret,
-  REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
   OIDC_ISSUERS: json.pipe(z.array(oidcIssuer)).default([]),
   CLINIC_TIME_ZONE: timeZone.default('America/New_York'),
   DEFAULT_REGION: z

@@ -1,10 +1,23 @@
 /**
- * Audit: who did what to which record, reads and refusals included. Written in the transaction of what it
- * describes; never updated, never deleted.
+ * Audit: who did what to which record, reads and refusals included.
+ *
+ * An entry is written in the transaction of what it describes, authenticated at once, and within about a second
+ * sealed into a Merkle tree whose signed head is kept outside the database. It is never updated, and dropped only
+ * past its retention. Whoever edits, removes, adds, reorders or cuts off is found by `verify`.
  */
 import './audit/tables.ts';
+import { sql } from 'kysely';
+import { statement } from '#platform/database';
 import { Forbidden } from '#platform/errors';
-import { type Scope, transact } from '#platform/scope';
+import { keyCovers, type Scope, transact } from '#platform/scope';
+import { canonical, type Content, entryId, entryMac, instantText } from './audit/entry.ts';
+import { type AuditEntry, type AuditFilter, findEntries, findOwnAccesses, type OwnAccess } from './audit/list.ts';
+import { lagSeconds, sealAll, type Sealed } from './audit/seal.ts';
+import type { Page, PageInput } from '#platform/page';
+
+export type { AuditEntry, AuditFilter, OwnAccess } from './audit/list.ts';
+export type { SignedHead } from './audit/head.ts';
+export { type Sealed, TrailDamaged } from './audit/seal.ts';
 
 export interface Entry {
   /** A verb phrase: `patient.read`, `patient.update`, `session.login`. */
@@ -14,6 +27,8 @@ export interface Entry {
   readonly resourceId?: string | null;
   /** For a list or a search: the ids that were returned. */
   readonly resourceIds?: readonly string[];
+  /** Whose records these are, when the resource is not the patient itself: they see it in `whoSawMyRecord`. */
+  readonly patientIds?: readonly string[];
   /** Names only; values of PII never stand in the trail. */
   readonly changedFields?: readonly string[];
   readonly outcome?: 'SUCCESS' | 'DENIED' | 'FAILURE';
@@ -21,29 +36,112 @@ export interface Entry {
 
 /** Records one action of the scope's actor. Call it inside `transact`, so that it fails closed. */
 export async function record(scope: Scope, entry: Entry): Promise<void> {
-  await scope.db
-    .insertInto('audit_entries')
-    .values({
-      at: scope.now.toString(),
-      user_id: scope.actor.id,
-      user_role: scope.actor.role,
-      action: entry.action,
-      resource_type: entry.resourceType,
-      resource_id: entry.resourceId ?? null,
-      resource_ids: [...(entry.resourceIds ?? [])],
-      changed_fields: [...(entry.changedFields ?? [])],
-      purpose: scope.request.purpose ?? null,
-      outcome: entry.outcome ?? 'SUCCESS',
-      request_id: scope.request.id,
-      ip_address: scope.request.ip,
-      user_agent: scope.request.userAgent,
-    })
-    .execute();
+  const content = contentOf(scope, entry);
+  const row = { ...content, mac: entryMac(scope.vault, canonical(content)) };
+  const subjects = subjectsOf(content);
+  if (subjects.length === 0) await insertEntry(scope.db, row);
+  else await insertEntryWithSubjects(scope.db, { ...row, subjects });
 }
 
-/** Passes when `allowed`; else records the refusal in a transaction of its own and throws {@link Forbidden}. */
+/**
+ * Passes when `allowed` and, for an API key, when the key covers the action; else records the refusal in a
+ * transaction of its own and throws {@link Forbidden}.
+ */
 export async function permit(scope: Scope, allowed: boolean, entry: Entry): Promise<void> {
-  if (allowed) return;
+  if (allowed && keyCovers(scope.actor, entry.action)) return;
   await transact(scope, (scope) => record(scope, { ...entry, outcome: 'DENIED' }));
   throw new Forbidden(entry.action);
 }
+
+/**
+ * The trail, newest first, for admins and auditors. A resource's id also finds the lists that returned it.
+ * Throws {@link Forbidden}, InvalidInput.
+ */
+export async function list(scope: Scope, filter: AuditFilter = {}): Promise<Page<AuditEntry>> {
+  const read = { action: 'audit.list', resourceType: 'AuditEntry' };
+  await permit(scope, scope.actor.role === 'admin' || scope.actor.role === 'auditor', read);
+  return transact(scope, async (scope) => {
+    const page = await findEntries(scope.db, filter);
+    await record(scope, { ...read, resourceIds: page.items.map(({ node }) => node.id) });
+    return page;
+  });
+}
+
+/** What was done to the patient's own record, newest first. Throws {@link Forbidden} for others, InvalidInput. */
+export async function whoSawMyRecord(scope: Scope, page: PageInput = {}): Promise<Page<OwnAccess>> {
+  const { patientId } = scope.actor;
+  const read = { action: 'audit.readOwn', resourceType: 'AuditEntry' };
+  await permit(scope, scope.actor.role === 'patient' && patientId !== undefined, read);
+  return transact(scope, async (scope) => {
+    const found = await findOwnAccesses(scope.db, patientId as string, page);
+    await record(scope, read);
+    return found;
+  });
+}
+
+/**
+ * Seals what was committed since, and leaves the newest signed head in `headFile`, outside the database. For the
+ * system; safe to call from any process at any time, every second is meant. Throws {@link TrailDamaged} when the
+ * stored tree, or the head outside, is not what was signed last; {@link Forbidden}.
+ */
+export async function seal(scope: Scope, { headFile }: { headFile?: string | undefined } = {}): Promise<Sealed> {
+  await permit(scope, scope.actor.role === 'system', { action: 'audit.seal', resourceType: 'AuditTrail' });
+  return sealAll(scope, headFile);
+}
+
+/** Seconds since the oldest entry that is not sealed yet; 0 when all are. For the system, admins and auditors. */
+export async function sealLag(scope: Scope): Promise<number> {
+  return transact(scope, lagSeconds);
+}
+
+const MAX_USER_AGENT = 512;
+
+function contentOf({ actor, now, request }: Scope, entry: Entry): Content {
+  return {
+    action: entry.action,
+    at: instantText(now),
+    changedFields: entry.changedFields ?? [],
+    id: entryId(now),
+    ipAddress: request.ip,
+    outcome: entry.outcome ?? 'SUCCESS',
+    patientIds: entry.patientIds ?? [],
+    purpose: request.purpose ?? null,
+    requestId: request.id,
+    resourceId: entry.resourceId ?? null,
+    resourceIds: entry.resourceIds ?? [],
+    resourceType: entry.resourceType,
+    userAgent: request.userAgent?.slice(0, MAX_USER_AGENT).toWellFormed() ?? null,
+    userId: actor.id,
+    userRole: actor.role,
+  };
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** The patients an entry names. An id that is none, as somebody may have asked for, names nobody. */
+function subjectsOf({ resourceType, resourceId, resourceIds, patientIds }: Content): string[] {
+  const named = resourceType === 'Patient' ? [...resourceIds, ...patientIds] : [...patientIds];
+  if (resourceType === 'Patient' && resourceId !== null) named.push(resourceId);
+  return named.length === 0 ? named : [...new Set(named.filter((id) => UUID.test(id)).map((id) => id.toLowerCase()))];
+}
+
+type NewEntry = Content & { readonly mac: Buffer };
+
+const insertion = (entry: NewEntry) => sql`
+  insert into audit_entries (id, at, user_id, user_role, action, resource_type, resource_id, resource_ids, patient_ids,
+    changed_fields, purpose, outcome, request_id, ip_address, user_agent, mac)
+  values (${entry.id}, ${entry.at}, ${entry.userId}, ${entry.userRole}, ${entry.action}, ${entry.resourceType},
+    ${entry.resourceId}, ${entry.resourceIds}, ${entry.patientIds}, ${entry.changedFields}, ${entry.purpose},
+    ${entry.outcome}, ${entry.requestId}, ${entry.ipAddress}, ${entry.userAgent}, ${entry.mac})`;
+
+const insertEntry = statement<NewEntry, never>((db, entry) => ({
+  compile: () => insertion(entry).$castTo<never>().compile(db),
+}));
+
+const insertEntryWithSubjects = statement<NewEntry & { readonly subjects: readonly string[] }, never>((db, entry) => ({
+  compile: () =>
+    sql<never>`
+      with entry as (${insertion(entry)})
+      insert into audit_subjects (patient_id, entry_id)
+      select patient_id, ${entry.id} from unnest(${entry.subjects}::uuid[]) patient_id`.compile(db),
+}));

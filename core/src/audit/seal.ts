@@ -1,0 +1,226 @@
+/**
+ * The sealer: gives committed entries their place in the Merkle tree and signs the tree's new head.
+ *
+ * Entries are sealed in the order (transaction, id), and only those of transactions before which none is still
+ * under way: so nothing can appear later behind a sealed point. Before it signs, the sealer convinces itself that
+ * the stored tree still is the one it signed last, inside the database and in the head outside.
+ */
+import { sql } from 'kysely';
+import type { Db } from '#platform/database';
+import { type Scope, transact } from '#platform/scope';
+import { sameBytes } from '#platform/vault';
+import { canonical, contentColumns, type ContentRow, entryLeafHash, entryMac, leafMac, toContent } from './entry.ts';
+import {
+  findHead,
+  headHash,
+  isGenuine,
+  NO_HEAD,
+  publicKey,
+  readHeadFile,
+  type SignedHead,
+  signHead,
+  writeHeadFile,
+} from './head.ts';
+import { RightEdge } from './merkle.ts';
+import { isStoredLevel, MissingNode, StoredTree } from './tree.ts';
+
+const BATCH = 5_000;
+// Any number will do, as long as nothing else in this database locks the same.
+const LOCK = 4_270_003;
+
+export interface Sealed {
+  /** How many entries got their place now. */
+  readonly sealed: number;
+  /** Ids of unsealed entries that the platform did not write, or not like this. They stay outside the tree. */
+  readonly refused: readonly string[];
+  /** The newest head; null while the trail is empty. */
+  readonly head: SignedHead | null;
+}
+
+/** The stored tree is not the one that was signed last. Sealing stops, so that the evidence stays. */
+export class TrailDamaged extends Error {}
+
+export async function sealAll(scope: Scope, headFile: string | undefined): Promise<Sealed> {
+  const outside = headFile === undefined ? null : await readHeadFile(headFile);
+  const refused: string[] = [];
+  let sealed = 0;
+  let batch: Batch | undefined;
+  do {
+    const { through } = batch ?? {};
+    batch = await transact(scope, (scope) => sealBatch(scope, through, outside));
+    sealed += batch.sealed;
+    refused.push(...batch.refused);
+  } while (batch.isFull);
+  const { head } = batch;
+  if (headFile !== undefined && head !== null && head.size !== outside?.size) await writeHeadFile(headFile, head);
+  return { sealed, refused, head };
+}
+
+interface Batch extends Sealed {
+  readonly through: Position;
+  readonly isFull: boolean;
+}
+
+async function sealBatch(scope: Scope, from: Position | undefined, outside: SignedHead | null): Promise<Batch> {
+  const { db, vault } = scope;
+  // In a statement of its own: the next one's snapshot then sees what the sealer before us committed.
+  await sql`select pg_advisory_xact_lock(${LOCK})`.execute(db);
+  const newest = await findHead(db);
+  await refuseDifference(scope, newest, outside);
+
+  const position = from ?? (await sealedThrough(db));
+  const rows = await unsealed(db, position);
+  const genuine: Leaf[] = [];
+  const refused: string[] = [];
+  for (const row of rows) {
+    const content = canonical(toContent(row));
+    if (sameBytes(row.mac, entryMac(vault, content)))
+      genuine.push({ id: row.id, hash: entryLeafHash(row.mac, content) });
+    else refused.push(row.id);
+  }
+  const last = rows.at(-1);
+  return {
+    sealed: genuine.length,
+    refused,
+    head: genuine.length === 0 ? newest : await extend(scope, newest, genuine),
+    through: last ? { transactionId: last.transaction_id, entryId: last.id } : position,
+    isFull: rows.length === BATCH,
+  };
+}
+
+/** Whoever cut the tail off, or restored an older copy, must not have the head outside replaced by a smaller one. */
+async function refuseDifference({ db, vault }: Scope, newest: SignedHead | null, outside: SignedHead | null) {
+  const key = publicKey(vault);
+  if (newest !== null && !isGenuine(newest, key)) throw new TrailDamaged('The newest tree head was not signed by us');
+  if (outside === null) return;
+  if (!isGenuine(outside, key)) throw new TrailDamaged('The head outside the database was not signed by us');
+  const same = await findHead(db, outside.size);
+  if (same?.signature !== outside.signature) {
+    throw new TrailDamaged(
+      'The head outside the database is missing inside: the trail was cut off, or is an older copy',
+    );
+  }
+}
+
+interface Leaf {
+  readonly id: string;
+  readonly hash: Buffer;
+}
+
+async function extend(scope: Scope, newest: SignedHead | null, leaves: readonly Leaf[]): Promise<SignedHead> {
+  const { db, vault } = scope;
+  const start = newest?.size ?? 0;
+  const nodes: { level: number; index: number; hash: Buffer }[] = [];
+  const edge = new RightEdge(start, await rootsAt(db, start), (level, index, hash) => {
+    if (isStoredLevel(level)) nodes.push({ level, index, hash });
+  });
+  if (newest !== null && edge.root().toString('hex') !== newest.root) {
+    throw new TrailDamaged('The stored tree is not the one that was signed last');
+  }
+  for (const leaf of leaves) edge.append(leaf.hash);
+
+  await insertLeaves(db, {
+    start,
+    ids: leaves.map(({ id }) => id),
+    hashes: leaves.map(({ hash }) => hash),
+    macs: leaves.map(({ id }, i) => leafMac(vault, start + i, id)),
+  });
+  if (nodes.length > 0) {
+    await db
+      .insertInto('audit_nodes')
+      .values(nodes.map(({ level, index, hash }) => ({ level, node_index: index, hash })))
+      .execute();
+  }
+  const head = signHead(vault, {
+    size: edge.size,
+    root: edge.root().toString('hex'),
+    at: notBefore(scope.now.round('millisecond'), newest),
+    previous: newest === null ? NO_HEAD : headHash(newest),
+  });
+  await insertHead(db, head);
+  return head;
+}
+
+async function rootsAt(db: Db, size: number): Promise<Buffer[]> {
+  return new StoredTree(db).rootsAt(size).catch((error: unknown) => {
+    throw error instanceof MissingNode ? new TrailDamaged(error.message, { cause: error }) : error;
+  });
+}
+
+/** Heads never go back in time, even if a clock does. */
+function notBefore(now: Temporal.Instant, newest: SignedHead | null): string {
+  const at = now.toString({ fractionalSecondDigits: 3 });
+  return newest !== null && newest.at > at ? newest.at : at;
+}
+
+interface NewLeaves {
+  readonly start: number;
+  readonly ids: readonly string[];
+  readonly hashes: readonly Buffer[];
+  readonly macs: readonly Buffer[];
+}
+
+async function insertLeaves(db: Db, { start, ids, hashes, macs }: NewLeaves): Promise<void> {
+  await sql`
+    insert into audit_leaves (leaf_index, entry_id, leaf_hash, mac)
+    select ${start}::bigint + place - 1, entry_id, leaf_hash, mac
+    from unnest(${ids}::uuid[], ${hashes}::bytea[], ${macs}::bytea[])
+      with ordinality as leaf (entry_id, leaf_hash, mac, place)`.execute(db);
+}
+
+async function insertHead(db: Db, head: SignedHead): Promise<void> {
+  await db
+    .insertInto('audit_heads')
+    .values({
+      size: head.size,
+      root: Buffer.from(head.root, 'hex'),
+      at: head.at,
+      key_id: head.keyId,
+      previous: Buffer.from(head.previous, 'hex'),
+      signature: Buffer.from(head.signature, 'base64'),
+    })
+    .execute();
+}
+
+/** A place in the order in which entries are sealed. */
+interface Position {
+  readonly transactionId: string;
+  readonly entryId: string;
+}
+
+async function sealedThrough(db: Db): Promise<Position> {
+  const { rows } = await sql<Position>`
+    select transaction_id::text as "transactionId", entry_id as "entryId" from audit_sealed_through()`.execute(db);
+  return rows[0] as Position;
+}
+
+type UnsealedRow = ContentRow & { readonly transaction_id: string };
+
+/**
+ * The next entries behind a position. One that is visible although its transaction has not begun yet was brought
+ * here by a restore, and is as committed as any.
+ */
+async function unsealed(db: Db, { transactionId, entryId }: Position): Promise<UnsealedRow[]> {
+  const { rows } = await sql<UnsealedRow>`
+    select ${contentColumns}, e.transaction_id::text as transaction_id
+    from audit_entries e
+    where (e.transaction_id, e.id) > (${transactionId}::xid8, ${entryId}::uuid)
+      and (e.transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+        or e.transaction_id >= pg_snapshot_xmax(pg_current_snapshot()))
+      and not exists (select from audit_leaves l where l.entry_id = e.id)
+    order by e.transaction_id, e.id
+    limit ${BATCH}`.execute(db);
+  return rows;
+}
+
+/** Seconds since the oldest entry that is not sealed; 0 when all are. */
+export async function lagSeconds(scope: Scope): Promise<number> {
+  const { rows } = await sql<{ at: Date }>`
+    select e.at from audit_sealed_through() s, audit_entries e
+    where (e.transaction_id, e.id) > (s.transaction_id, s.entry_id)
+      and not exists (select from audit_leaves l where l.entry_id = e.id)
+    order by e.transaction_id, e.id
+    limit 1`.execute(scope.db);
+  const oldest = rows[0]?.at.toTemporalInstant();
+  return oldest === undefined ? 0 : Math.max(0, oldest.until(scope.now).total('seconds'));
+}

@@ -1,0 +1,33 @@
+/** Writing to the audit trail, and sealing it. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as audit from '#audit';
+import { asSystem, type Scope, transact } from '#platform/scope';
+import { asSuperuser } from './testing.ts';
+
+/** Records reads of as many patients, each in a transaction of its own. Returns the patients' ids. */
+export async function writeEntries(scope: Scope, count: number): Promise<string[]> {
+  const ids = Array.from({ length: count }, () => randomUUID());
+  for (const resourceId of ids) {
+    await transact(scope, (scope) =>
+      audit.record(scope, { action: 'patient.read', resourceType: 'Patient', resourceId }),
+    );
+  }
+  return ids;
+}
+
+/** Seals until nothing is left: a transaction of another test file may hold the newest entries back for a while. */
+export async function sealed(scope: Scope, headFile?: string): Promise<audit.SignedHead> {
+  for (;;) {
+    const { head } = await audit.seal(asSystem(scope), { headFile });
+    if (head !== null && (await audit.sealLag({ ...asSystem(scope), now: FAR })) === 0) return head;
+    await sleep(10);
+  }
+}
+
+const FAR = Temporal.Instant.from('2999-01-01T00:00Z');
+
+/** Statements as a superuser who also switches triggers off, in one transaction. */
+export async function tamper(statements: string): Promise<void> {
+  await asSuperuser(`begin; set local session_replication_role = replica; ${statements}; commit`);
+}

@@ -1,8 +1,14 @@
 /** The command line. Every command says in one sentence what went wrong, and in its exit code whether anything did. */
 import { Command, CommanderError } from 'commander';
 import { environment } from '@careflex/core/platform/config';
+import { addDoctor } from './commands/doctor.ts';
+import { addImport } from './commands/import.ts';
+import { addKeys } from './commands/keys.ts';
+import { addMigrate } from './commands/migrate.ts';
+import { addSearch } from './commands/search.ts';
 import { addServers } from './commands/servers.ts';
 import { addStart } from './commands/start.ts';
+import { addUsers } from './commands/users.ts';
 import { EXIT, exitCodeOf, sentenceOf } from './faults.ts';
 import { listenForStop } from './stop.ts';
 
@@ -17,8 +23,8 @@ function commandLine(): Command {
 Exit codes: 0 done, or ended when asked to; 1 it failed, or found something wrong; 2 wrong usage or configuration;
 130 and 143 stopped before it was done.`,
     );
-  addStart(program);
-  addServers(program);
+  for (const add of [addStart, addServers, addMigrate, addImport, addUsers, addKeys, addSearch, addDoctor])
+    add(program);
   return program;
 }
 

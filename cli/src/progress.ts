@@ -2,6 +2,8 @@
 
 export interface Progress extends Disposable {
   update(text: string): void;
+  /** Makes room for another line. */
+  clear(): void;
 }
 
 const TERMINAL_MS = 100;
@@ -11,6 +13,10 @@ export function startProgress(label: string, stream = process.stderr): Progress 
   const everyMs = stream.isTTY ? TERMINAL_MS : LINES_MS;
   let last = performance.now() - (stream.isTTY ? everyMs : 0);
   let shown = false;
+  const clear = () => {
+    if (shown && stream.isTTY) stream.write('\r\u001B[2K');
+    shown = false;
+  };
   return {
     update(text) {
       const now = performance.now();
@@ -19,9 +25,8 @@ export function startProgress(label: string, stream = process.stderr): Progress 
       shown = true;
       stream.write(stream.isTTY ? `\r\u001B[2K${label}: ${text}` : `${label}: ${text}\n`);
     },
-    [Symbol.dispose]() {
-      if (shown && stream.isTTY) stream.write('\r\u001B[2K');
-    },
+    clear,
+    [Symbol.dispose]: clear,
   };
 }
 

@@ -8,7 +8,7 @@
  */
 import pg from 'pg';
 import type { Config } from '#platform/config';
-import { openPool, sqlState } from '#platform/database';
+import { sqlState } from '#platform/database';
 import { declareQueues } from '#platform/job-queues';
 import { type LoginRole, migrate, type Migrated } from '#platform/migrate';
 import type { Log } from '#platform/log';
@@ -90,12 +90,24 @@ export async function install(
 
 /** What is wrong with the role that the platform connects as: it must be able to do nothing by itself. */
 export async function loginRoleFaults(url: string): Promise<string[]> {
-  const pool = openPool(url, { max: 1, name: 'careflex doctor' });
+  const rows = await ask<{ fault: string }>(url, LOGIN_ROLE_FAULTS);
+  return rows.map(({ fault }) => fault);
+}
+
+/** What the database's clock shows. */
+export async function databaseTime(url: string): Promise<Temporal.Instant> {
+  const [row] = await ask<{ at: Date }>(url, 'select clock_timestamp() as at');
+  if (row === undefined) throw new DatabaseUnusable('The database does not tell the time.');
+  return row.at.toTemporalInstant();
+}
+
+async function ask<Row extends pg.QueryResultRow>(url: string, text: string): Promise<Row[]> {
+  const client = new pg.Client({ connectionString: url, application_name: 'careflex doctor' });
+  await client.connect();
   try {
-    const { rows } = await pool.query<{ fault: string }>(LOGIN_ROLE_FAULTS);
-    return rows.map(({ fault }) => fault);
+    return (await client.query<Row>(text)).rows;
   } finally {
-    await pool.end();
+    await client.end();
   }
 }
 

@@ -5,6 +5,7 @@
  * batch is one transaction and what is done stays done, so after a crash it is simply started again.
  */
 import { sql } from 'kysely';
+import { Forbidden } from './errors.ts';
 import { type Scope, transact } from './scope.ts';
 import { rewrapDataKey } from './vault.ts';
 
@@ -22,12 +23,16 @@ export interface RotateOptions {
 
 const BATCH = 500;
 
-/** Returns how many keys were wrapped anew. Run it as the system. Throws VaultError when a key's wrapper is not in the ring. */
+/**
+ * Returns how many keys were wrapped anew. For the system: call it with `asSystem(scope)`. Throws {@link Forbidden},
+ * and VaultError when a key's wrapper is not in the ring.
+ */
 export async function rotateKeys(
   scope: Scope,
   columns: readonly KeyColumn[],
   { batch = BATCH, onProgress }: RotateOptions = {},
 ): Promise<number> {
+  if (scope.actor.role !== 'system') throw new Forbidden('rotate keys');
   const totals: number[] = [];
   for (const column of columns) totals.push(await count(scope, column));
   const total = totals.reduce((sum, count) => sum + count, 0);
@@ -46,6 +51,22 @@ export async function rotateKeys(
     }
   }
   return rewrapped;
+}
+
+/** How many data keys each key of the ring wraps, by its id: also those that the ring does not hold. */
+export async function wrappingKeys(scope: Scope, columns: readonly KeyColumn[]): Promise<ReadonlyMap<number, number>> {
+  const found = new Map<number, number>();
+  for (const { table, column } of columns) {
+    const wrapped = sql.ref(column);
+    const { rows } = await transact(scope, ({ db }) =>
+      // Bytes 2 to 5 of a sealed value name its key: see vault.ts.
+      sql<{ id: Buffer; keys: number }>`
+        select substring(${wrapped} from 2 for 4) as id, count(*) as keys
+        from ${sql.table(table)} where ${wrapped} is not null group by 1`.execute(db),
+    );
+    for (const { id, keys } of rows) found.set(id.readUInt32BE(), (found.get(id.readUInt32BE()) ?? 0) + keys);
+  }
+  return found;
 }
 
 async function count(scope: Scope, { table, column }: KeyColumn): Promise<number> {

@@ -1,0 +1,34 @@
+import * as accounts from '@careflex/core/accounts';
+import * as care from '@careflex/core/care';
+import { rotateKeys } from '@careflex/core/platform/rotation';
+import type { Command } from 'commander';
+import { count, examples, type OutputOptions, print, withJson } from '../output.ts';
+import { commandScope, withApp } from '../platform.ts';
+import { share, startProgress } from '../progress.ts';
+
+export function addKeys(program: Command): void {
+  const keys = program.command('keys').description('keys that wrap the data keys of patients and users');
+  withJson(keys.command('rotate'))
+    .description('wrap every data key anew with the active key, while everything goes on')
+    .addHelpText(
+      'after',
+      `
+To bring in a new key: put it first in CAREFLEX_KEYS (2:new,1:old), restart every process, run this, and only then
+take the old one away. What is stopped in between carries on when started again.
+${examples('careflex keys rotate')}`,
+    )
+    .action(rotate);
+}
+
+async function rotate(options: OutputOptions): Promise<void> {
+  const { rewrapped, activeKey } = await withApp(async (app) => {
+    using progress = startProgress('Rotating keys');
+    const rewrapped = await rotateKeys(commandScope(app), [care.wrappedKeys, accounts.wrappedKeys], {
+      onProgress: ({ done, total }) => progress.update(share(done, total)),
+    });
+    return { rewrapped, activeKey: app.vault.ring.active.id };
+  });
+  print(options, { rewrapped, activeKey }, [
+    `${count(rewrapped, 'data key')} wrapped anew; all of them are under key ${activeKey} now.`,
+  ]);
+}

@@ -19,3 +19,11 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => c
 child.on('exit', (code, signal) => {
   process.exitCode = code ?? (signal === 'SIGINT' ? 130 : 1);
 });
+
+// npm that is killed says nothing to what it runs. A shell that ends is another matter: nohup means it.
+if (process.env.npm_execpath) {
+  const npm = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== npm) child.kill('SIGTERM');
+  }, 200).unref();
+}

@@ -18,18 +18,20 @@ export interface DirectoryLock {
 }
 
 const ENDING = 'ending';
-const WAIT_MS = 30_000;
+/** A process that was told to end, or killed but for its child, may not have said so yet. */
+const PATIENCE_MS = 3_000;
+const ENDING_PATIENCE_MS = 30_000;
 
 /** Takes the directory for this process. Throws {@link DirectoryInUse} when a living one has it. */
 export async function lockDirectory(directory: string): Promise<DirectoryLock> {
   const file = fileOf(directory);
   const mine = `${process.pid} ${startOf(process.pid).at}`;
-  const until = performance.now() + WAIT_MS;
+  const since = performance.now();
   for (;;) {
     if (createFile(file, mine, 0o644)) break;
     const holder = readHolder(file);
     if (holder === null) removeDead(file);
-    else if (holder.ending && performance.now() < until) await sleep(50);
+    else if (performance.now() - since < (holder.ending ? ENDING_PATIENCE_MS : PATIENCE_MS)) await sleep(50);
     else {
       throw new DirectoryInUse(
         `The data directory ${directory} is in use by process ${holder.pid}; stop that one first, or set CAREFLEX_DATA_DIR.`,

@@ -14,6 +14,7 @@ const TYPE = 'at+jwt';
 const Claims = z.object({
   sub: z.uuid(),
   sid: z.uuid(),
+  exp: z.number(),
   role: z.enum(['admin', 'agent', 'patient', 'auditor']),
   patientId: z.uuid().optional(),
   mayOverride: z.literal(true).optional(),
@@ -35,7 +36,7 @@ export async function issueAccessToken(scope: Scope, actor: Actor): Promise<Acce
     .setSubject(id)
     .setIssuedAt(issuedAt)
     .setExpirationTime(expiresAt)
-    .sign(keyOf(scope.vault));
+    .sign(keysOf(scope.vault).signing);
   return { accessToken, expiresAt: Temporal.Instant.fromEpochMilliseconds(expiresAt * 1000) };
 }
 
@@ -44,19 +45,43 @@ function lifetimeSeconds({ signIn }: Scope): number {
   return Math.min(signIn.accessTokenMinutes * 60, signIn.idleMinutes * 30);
 }
 
-/** Whom the token names. Its session is proven by each transaction. Throws {@link Unauthenticated}. */
+/**
+ * Whom the token names. Its session is proven by each transaction. One that was verified is remembered until its
+ * end: the signature costs as much as a query. Throws {@link Unauthenticated}.
+ */
 export async function readAccessToken(scope: Scope, token: string): Promise<Actor> {
+  const { verified } = keysOf(scope.vault);
+  const known = verified.get(token);
+  if (known && Temporal.Instant.compare(scope.now, known.expiresAt) < 0) return known.actor;
+  const fresh = await verify(scope, token);
+  if (verified.size >= MAX_REMEMBERED) verified.delete(verified.keys().next().value ?? '');
+  verified.set(token, fresh);
+  return fresh.actor;
+}
+
+interface Verified {
+  readonly actor: Actor;
+  readonly expiresAt: Temporal.Instant;
+}
+
+async function verify(scope: Scope, token: string): Promise<Verified> {
   try {
-    const { payload } = await jwtVerify(token, keyOf(scope.vault), {
+    const { payload } = await jwtVerify(token, keysOf(scope.vault).signing, {
       algorithms: [ALGORITHM],
       typ: TYPE,
       issuer: ISSUER,
       audience: AUDIENCE,
-      requiredClaims: ['exp'],
       currentDate: new Date(scope.now.epochMilliseconds),
     });
-    const { sub, sid, role, patientId, mayOverride } = Claims.parse(payload);
-    return { id: sub, role, sessionId: sid, ...(patientId && { patientId }), ...(mayOverride && { mayOverride }) };
+    const { sub, sid, role, patientId, mayOverride, exp } = Claims.parse(payload);
+    const actor = {
+      id: sub,
+      role,
+      sessionId: sid,
+      ...(patientId && { patientId }),
+      ...(mayOverride && { mayOverride }),
+    };
+    return { actor, expiresAt: Temporal.Instant.fromEpochMilliseconds(exp * 1000) };
   } catch (thrown) {
     if (thrown instanceof errors.JWTExpired) throw new Unauthenticated('The access token has expired; refresh it');
     if (thrown instanceof errors.JOSEError || thrown instanceof z.ZodError) throw new Unauthenticated();
@@ -64,10 +89,20 @@ export async function readAccessToken(scope: Scope, token: string): Promise<Acto
   }
 }
 
-const keys = new WeakMap<Vault, KeyObject>();
+const MAX_REMEMBERED = 10_000;
 
-function keyOf(vault: Vault): KeyObject {
-  let key = keys.get(vault);
-  if (!key) keys.set(vault, (key = createSecretKey(vault.keyFor('access-token'))));
-  return key;
+interface Keys {
+  readonly signing: KeyObject;
+  readonly verified: Map<string, Verified>;
+}
+
+const known = new WeakMap<Vault, Keys>();
+
+function keysOf(vault: Vault): Keys {
+  let keys = known.get(vault);
+  if (!keys) {
+    keys = { signing: createSecretKey(vault.keyFor('access-token')), verified: new Map() };
+    known.set(vault, keys);
+  }
+  return keys;
 }

@@ -35,12 +35,17 @@ function urlOf(name: string, login?: { name: string; password: string }): string
 
 let db: Db;
 let superuser: pg.Pool;
+const opened = Promise.withResolvers<void>();
+
+/** Hooks of a file start at the same time: one that needs the database waits for this. */
+export const databaseReady = opened.promise;
 
 before(async () => {
   const template = await templateDatabase();
   await withAdmin((client) => client.query(`create database ${database} template ${template}`));
   db = connect(urls.login, { max: 16 });
   superuser = new pg.Pool({ connectionString: urls.admin, max: 2 });
+  opened.resolve();
 });
 
 after(async () => {

@@ -81,7 +81,10 @@ builder.objectType(accounts.AlreadyRegistered, { name: 'AlreadyRegistered', ...o
 builder.objectType(accounts.WrongPassword, { name: 'WrongPassword', ...open });
 
 // Two mutations share this one.
-const LoginResult = builder.errorUnion('LoginResult', { types: [Session, InvalidInput] });
+const LoginResult = builder.errorUnion('LoginResult', {
+  types: [Session, InvalidInput],
+  resolveType: () => 'Session',
+});
 
 builder.queryFields((t) => ({
   me: t.field({

@@ -3,6 +3,7 @@
  * not fit the schema is told why, never with a value out of it; everything else is a fault: logged under its request
  * id and masked.
  */
+import { sqlState } from '@careflex/core/platform/database';
 import { DomainError, InvalidInput, RateLimited } from '@careflex/core/platform/errors';
 import type { Log } from '@careflex/core/platform/log';
 import { GraphQLError } from 'graphql';
@@ -49,6 +50,9 @@ export function mask(thrown: unknown, masking: Masking): GraphQLError {
   });
 }
 
+/** The database's word for U+0000, which it cannot hold. */
+const UNSTORABLE = '22021';
+
 function toExpected(original: unknown, requestId: string): GraphQLError | undefined {
   if (original instanceof RateLimited) return rateLimited(original.retryAfterSeconds, requestId);
   if (original instanceof InvalidInput) {
@@ -59,6 +63,9 @@ function toExpected(original: unknown, requestId: string): GraphQLError | undefi
   }
   if (original instanceof BodyError) {
     return fault('BAD_USER_INPUT', original.message, { requestId, http: { status: original.status } });
+  }
+  if (sqlState(original) === UNSTORABLE) {
+    return fault('BAD_USER_INPUT', 'A text has a character that no text may have', { requestId });
   }
   if (!(original instanceof GraphQLError)) return undefined;
   if (original.extensions['code'] !== undefined) {

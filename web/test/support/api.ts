@@ -1,4 +1,5 @@
 /** A real API on this file's test database, and people of each role who are signed in to it. */
+import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { after, before } from 'node:test';
 import * as accounts from '@careflex/core/accounts';
@@ -7,7 +8,8 @@ import * as care from '@careflex/core/care';
 import { readConfig } from '@careflex/core/platform/config';
 import { createLog } from '@careflex/core/platform/log';
 import { type Scope, SYSTEM } from '@careflex/core/platform/scope';
-import { urls } from '@careflex/core/testing';
+import { install } from '@careflex/core/installation';
+import { databaseReady, LOGIN, urls } from '@careflex/core/testing';
 import { type Api, type ApiOptions, startApi } from '../../src/main.ts';
 
 export type SignedInRole = 'admin' | 'agent' | 'auditor' | 'patient';
@@ -30,6 +32,13 @@ export interface Answer {
     data?: Record<string, never> | null;
     errors?: { message: string; path?: unknown[]; extensions: Record<string, unknown> }[];
   };
+}
+
+/** The answer's field, where there were no errors. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller knows the shape of what it asked for
+export function dataOf<T>({ body }: Answer, field: string): T {
+  assert.deepEqual(body.errors, undefined);
+  return body.data?.[field] as unknown as T;
 }
 
 interface Ask {
@@ -80,6 +89,8 @@ export function useApi(options: Partial<ApiOptions> & { environment?: Record<str
   before(async () => {
     const config = testConfig(options.environment);
     const log = createLog('debug', { write: (line) => void lines.push(line) });
+    await databaseReady;
+    await install(urls.admin, LOGIN, { config, log });
     app = await createApp(config, { databaseUrl: urls.login, log });
     api = await startApi(app, {
       port: 0,
@@ -177,8 +188,8 @@ async function registerPatient(app: App, email: string): Promise<string> {
   await care.createPatient(scope, { firstName: 'Pat', lastName: 'Patient', email, dateOfBirth });
   const { verificationId } = await accounts.requestVerification(scope, { email });
   const sent = Promise.withResolvers<string>();
-  const take = async ({ text }: { text: string }) => sent.resolve(text);
-  await accounts.deliverVerification(scope, verificationId, { sms: { send: take }, email: { send: take } } as never);
+  const sender = { send: async (_to: string, text: string) => sent.resolve(text) };
+  await accounts.deliverVerification(scope, verificationId, { sms: sender, email: sender });
   const code = /\d{6}/.exec(await sent.promise)?.[0] ?? '';
   const viewer = await accounts.register(scope, { verificationId, code, dateOfBirth, email, password: PASSWORD });
   return viewer.id;

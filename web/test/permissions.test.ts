@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as care from '@careflex/core/care';
+import { asSuperuser } from '@careflex/core/testing';
+import { dataOf, type SignedInRole, useApi } from './support/api.ts';
+
+const api = useApi();
+const NOWHERE = '019f0000-0000-7000-8000-00000000dead';
+const KEY = 'idempotencyKey: "k"';
+
+/** Every root field, as an operation on some record, and who may use it. */
+const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }> = {
+  patient: { ask: '{ it: patient(id: "ID") { id } }', roles: ['admin', 'agent', 'patient'] },
+  patients: { ask: '{ it: patients { edges { cursor } } }', roles: ['admin', 'agent'] },
+  searchPatients: { ask: '{ it: searchPatients(query: "fo") { edges { cursor } } }', roles: ['admin', 'agent'] },
+  patientsByPhone: { ask: '{ it: patientsByPhone(phone: "+12125550123") { id } }', roles: ['admin', 'agent'] },
+  patientByEmail: { ask: '{ it: patientByEmail(email: "foreign@example.com") { id } }', roles: ['admin', 'agent'] },
+  auditLogs: { ask: '{ it: auditLogs(resourceId: "ID") { edges { cursor } } }', roles: ['admin', 'auditor'] },
+  whoSawMyRecord: { ask: '{ it: whoSawMyRecord { edges { cursor } } }', roles: ['patient'] },
+  users: { ask: '{ it: users { edges { cursor } } }', roles: ['admin'] },
+  apiKeys: { ask: '{ it: apiKeys { edges { cursor } } }', roles: ['admin'] },
+  sessions: { ask: '{ it: sessions { id } }', roles: ['admin', 'agent', 'auditor', 'patient'] },
+  createPatient: {
+    ask: 'mutation { it: createPatient(input: { firstName: "", lastName: "" }) { __typename } }',
+    roles: ['admin', 'agent'],
+  },
+  updatePatient: {
+    ask: `mutation { it: updatePatient(id: "ID", input: { language: "en" }) { __typename } }`,
+    roles: ['admin', 'agent', 'patient'],
+  },
+  deletePatient: { ask: `mutation { it: deletePatient(id: "ID", ${KEY}) { __typename } }`, roles: ['admin', 'agent'] },
+  restorePatient: {
+    ask: `mutation { it: restorePatient(id: "ID", ${KEY}) { __typename } }`,
+    roles: ['admin', 'agent'],
+  },
+  erasePatient: { ask: `mutation { it: erasePatient(id: "ID", ${KEY}) { __typename } }`, roles: ['admin'] },
+  createUser: {
+    ask: 'mutation { it: createUser(input: { email: "", displayName: "", role: AGENT }) { __typename } }',
+    roles: ['admin'],
+  },
+  updateUser: { ask: 'mutation { it: updateUser(id: "ID", input: {}) { __typename } }', roles: ['admin'] },
+  resetPassword: {
+    ask: 'mutation { it: resetPassword(userId: "ID", newPassword: "x") { __typename } }',
+    roles: ['admin'],
+  },
+  revokeUserSessions: { ask: 'mutation { it: revokeUserSessions(userId: "ID") { __typename } }', roles: ['admin'] },
+  revokeSession: {
+    ask: 'mutation { it: revokeSession(id: "ID") { __typename } }',
+    roles: ['admin', 'agent', 'auditor', 'patient'],
+  },
+  createApiKey: {
+    ask: 'mutation { it: createApiKey(input: { userId: "ID", name: "", scopes: [], expiresInDays: 1 }) { __typename } }',
+    roles: ['admin'],
+  },
+  revokeApiKey: { ask: 'mutation { it: revokeApiKey(id: "ID") { __typename } }', roles: ['admin'] },
+  linkIdentity: {
+    ask: 'mutation { it: linkIdentity(userId: "ID", identity: { issuer: "https://i.example", subject: "s" }) { __typename } }',
+    roles: ['admin'],
+  },
+};
+/** Open to everybody, or about the caller alone. */
+const WITHOUT_RECORD = ['me', 'requestVerification', 'register', 'login', 'refreshToken', 'logout', 'changePassword'];
+
+describe('each root field', () => {
+  test('stands in the matrix below', async () => {
+    const answer = await api.graphql('{ __schema { queryType { fields { name } } mutationType { fields { name } } } }');
+    const roots = dataOf<Record<string, { fields: { name: string }[] }>>(answer, '__schema');
+    const names = Object.values(roots).flatMap(({ fields }) => fields.map(({ name }) => name));
+    assert.deepEqual(names.toSorted(), [...Object.keys(OPERATIONS), ...WITHOUT_RECORD].toSorted());
+  });
+
+  for (const role of ['admin', 'agent', 'auditor', 'patient'] as const) {
+    test(`is open to ${role} as stated, and refused otherwise`, async () => {
+      for (const [field, { ask, roles }] of Object.entries(OPERATIONS)) {
+        const { body } = await api.graphql(ask.replaceAll('ID', NOWHERE), {}, { as: role });
+        const refused = body.errors?.[0]?.extensions['code'] === 'FORBIDDEN';
+        assert.equal(refused, !roles.includes(role), `${field}: ${JSON.stringify(body)}`);
+      }
+    });
+  }
+});
+
+describe('a refused attempt', () => {
+  test('is in the audit trail, with whom, what and which record', async () => {
+    const auditor = await api.newPerson('auditor');
+    const { body } = await api.graphql(`{ patient(id: "${NOWHERE}") { id } }`, {}, { as: auditor });
+    assert.deepEqual(body.data, { patient: null });
+    const rows = await asSuperuser(
+      'select action, resource_type, resource_id, outcome from audit_entries where user_id = $1 and outcome = $2',
+      [auditor.id, 'DENIED'],
+    );
+    assert.deepEqual(rows, [
+      { action: 'api.patient', resource_type: 'Patient', resource_id: NOWHERE, outcome: 'DENIED' },
+    ]);
+  });
+
+  test('is one entry, however many aliases ask the same', async () => {
+    const auditor = await api.newPerson('auditor');
+    await api.graphql('{ a: patients { edges { cursor } } b: patients { edges { cursor } } }', {}, { as: auditor });
+    const rows = await asSuperuser('select from audit_entries where user_id = $1 and outcome = $2', [
+      auditor.id,
+      'DENIED',
+    ]);
+    assert.equal(rows.length, 1);
+  });
+});
+
+describe('a patient', () => {
+  test('gets for another’s record the answer that one gets for a record that is not there', async () => {
+    const foreign = await care.createPatient(api.systemScope(), {
+      firstName: 'Foreign',
+      lastName: 'Record',
+      email: 'foreign@example.com',
+      phone: '+12125550123',
+    });
+    const other = await api.newPerson('agent');
+    for (const [field, { ask }] of Object.entries(OPERATIONS)) {
+      const answers = [];
+      for (const id of [foreign.id, NOWHERE, other.id, other.sessionId]) {
+        const { status, body } = await api.graphql(ask.replaceAll('ID', id), {}, { as: 'patient' });
+        answers.push({
+          status,
+          data: body.data,
+          errors: body.errors?.map(({ message, extensions }) => [message, extensions['code']]),
+        });
+      }
+      for (const answer of answers) assert.deepEqual(answer, answers[1], field);
+    }
+    const still = await care.getPatient(api.systemScope(), foreign.id);
+    assert.equal(still.version, foreign.version);
+    assert.equal((await api.graphql('{ me { id } }', {}, { as: other })).status, 200);
+  });
+
+  test('reads and changes their own record', async () => {
+    const patient = await api.person('patient');
+    const { body } = await api.graphql('{ me { patient { id } } }', {}, { as: patient });
+    assert.deepEqual(body.data, { me: { patient: { id: patient.patientId } } });
+    const update =
+      'mutation($id: ID!, $in: UpdatePatientInput!) { updatePatient(id: $id, input: $in) { ... on Patient { language } } }';
+    const allowed = await api.graphql(update, { id: patient.patientId, in: { language: 'es' } }, { as: patient });
+    assert.deepEqual(allowed.body.data, { updatePatient: { language: 'es' } });
+    const refused = await api.graphql(update, { id: patient.patientId, in: { lastName: 'Other' } }, { as: patient });
+    assert.equal(refused.body.errors?.[0]?.extensions['code'], 'FORBIDDEN');
+  });
+
+  test('sees who saw their record', async () => {
+    const patient = await api.newPerson('patient');
+    await api.graphql(`{ patient(id: "${patient.patientId}") { firstName } }`, {}, { as: 'agent' });
+    const answer = await api.graphql(
+      '{ whoSawMyRecord(first: 5) { edges { node { action actorRole } } } }',
+      {},
+      { as: patient },
+    );
+    const { edges } = dataOf<{ edges: { node: object }[] }>(answer, 'whoSawMyRecord');
+    assert.ok(
+      edges.some(({ node }) => JSON.stringify(node) === '{"action":"patient.read","actorRole":"AGENT"}'),
+      JSON.stringify(edges),
+    );
+  });
+});

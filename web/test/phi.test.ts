@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { asSuperuser } from '@careflex/core/testing';
+import { type Answer, dataOf, useApi } from './support/api.ts';
+
+const api = useApi();
+
+/** Names and numbers that are found nowhere else in the world. */
+const CANARY = {
+  firstName: 'Zebulonia',
+  lastName: 'Quixworthy',
+  email: 'zebulonia.quixworthy@canary.example',
+  phone: '+12125550188',
+  dateOfBirth: '1931-07-23',
+};
+const WORDS = /zebulon|quixwor|canary\.example|5550188|555-0188|1931-07-23/i;
+const NOBODY = 'Zebulonia Quixworthy';
+
+const asAgent = (query: string, variables: object = {}) => api.graphql(query, variables, { as: 'agent' });
+const errorsOf = ({ body }: Answer) => JSON.stringify(body.errors ?? body);
+
+describe('what identifies a patient', () => {
+  test('is in no error, log line, metric or header, and not in the database, whatever is asked', async () => {
+    const CREATE =
+      'mutation($input: CreatePatientInput!) { createPatient(input: $input) { __typename ... on Patient { id } ... on Problem { code message } ... on InvalidInput { issues { path message } } } }';
+    const { id } = dataOf<{ id: string }>(await asAgent(CREATE, { input: CANARY }), 'createPatient');
+
+    await asAgent(`query Zebulonia { patient(id: "${id}") { firstName lastName email phone dateOfBirth } }`);
+    await asAgent('{ patients { edges { node { firstName email } } } }');
+    await asAgent('query($q: String!) { searchPatients(query: $q) { edges { node { lastName } } } }', { q: NOBODY });
+    await asAgent('query($q: String!) { patientsByPhone(phone: $q) { lastName } }', { q: CANARY.phone });
+    await asAgent('query($q: String!) { patientByEmail(email: $q) { lastName } }', { q: CANARY.email });
+    await asAgent(
+      'mutation($id: ID!, $in: UpdatePatientInput!) { updatePatient(id: $id, input: $in) { __typename } }',
+      { id, in: { lastName: CANARY.lastName, phone: CANARY.phone } },
+    );
+    await api.graphql('mutation($e: String!) { requestVerification(contact: { email: $e }) { __typename } }', {
+      e: CANARY.email,
+    });
+
+    const refused = [
+      await asAgent(CREATE, { input: CANARY }),
+      await asAgent(CREATE, { input: { ...CANARY, email: NOBODY, phone: NOBODY, timeZone: NOBODY } }),
+      await asAgent(CREATE, { input: { ...CANARY, dateOfBirth: NOBODY } }),
+      await asAgent(CREATE, { input: { ...CANARY, firstName: [NOBODY], preferences: { channels: [NOBODY] } } }),
+      await asAgent(CREATE, { input: { [NOBODY]: NOBODY, ...CANARY } }),
+      await asAgent(CREATE, { input: NOBODY }),
+      await asAgent(CREATE, { input: { ...CANARY, lastName: `${NOBODY}\u0000` } }),
+      await asAgent('query($q: Int) { patients(first: $q) { edges { cursor } } }', { q: NOBODY }),
+      await asAgent('query($q: String) { patients(after: $q) { edges { cursor } } }', { q: NOBODY }),
+      await asAgent('query($q: [PatientStatus!]) { patients(status: $q) { edges { cursor } } }', { q: [NOBODY] }),
+      await asAgent('query($q: ID!) { patient(id: $q) { id } }', { q: { name: NOBODY } }),
+      await asAgent(`{ patients(first: "${NOBODY}") { edges { cursor } } }`),
+      await asAgent(`{ patients(status: ["${NOBODY}"]) { edges { cursor } } }`),
+      await asAgent(`{ auditLogs(from: "${NOBODY}") { edges { cursor } } }`),
+      await asAgent(`mutation { createPatient(input: { firstName: "${NOBODY}" }) { __typename } }`),
+      await asAgent(`mutation { createPatient(input: "${NOBODY}") { __typename } }`),
+      await asAgent(`{ patientByEmail(email: "${NOBODY}" "${CANARY.email}") { id } }`),
+      await asAgent(`{ patientByEmail(email: "${NOBODY}) { id } }`),
+      await asAgent(`{ patientByEmail(email: """${NOBODY}) { id } }`),
+      await asAgent(`{ patientByEmail(email: "\\u${NOBODY}") { id } }`),
+      await asAgent(`${NOBODY} { patients { edges { cursor } } }`),
+      await api.graphql('query A { __typename } query B { __typename }', {}, { operationName: NOBODY }),
+      await api.graphql('mutation($e: String!) { login(email: $e, password: $e) { __typename } }', { e: CANARY.email }),
+      await api.graphql(`{ patientByEmail(email: "${CANARY.email}") { id } }`, {}, { as: 'patient' }),
+    ];
+    for (const answer of refused) {
+      assert.doesNotMatch(errorsOf(answer), WORDS);
+      assert.doesNotMatch(JSON.stringify([...answer.headers]), WORDS);
+    }
+    const malformed = await api.fetch('/graphql', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: `{"query": ${NOBODY}`,
+    });
+    assert.doesNotMatch(await malformed.text(), WORDS);
+    const byUrl = await api.fetch(`/graphql?query={__typename}&variables=${encodeURIComponent(NOBODY)}&${NOBODY}`);
+    assert.doesNotMatch(await byUrl.text(), WORDS);
+
+    assert.doesNotMatch(JSON.stringify(api.logs()), WORDS);
+    assert.ok(!WORDS.test(await (await api.fetch('/metrics')).text()));
+    assert.doesNotMatch(await everythingStored(), WORDS);
+  });
+
+  test('would be found, were it there', async () => {
+    await asSuperuser('create table leak (t text, b bytea)');
+    await asSuperuser('insert into leak values ($1, $2)', [CANARY.email, Buffer.from(CANARY.lastName)]);
+    assert.match(await everythingStored(), /quixworthy@canary/);
+    await asSuperuser('drop table leak');
+  });
+});
+
+/** Every row of every table as text, bytes also as the characters they may be. */
+async function everythingStored(): Promise<string> {
+  const tables = await asSuperuser<{ name: string }>(
+    "select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname not in ('pg_catalog', 'information_schema')",
+  );
+  let text = '';
+  for (const { name } of tables) {
+    for (const { row } of await asSuperuser<{ row: string }>(`select to_jsonb(t)::text as row from ${name} t`)) {
+      text +=
+        row + row.replaceAll(/\\\\x([0-9a-f]+)/g, (_bytes, hex: string) => Buffer.from(hex, 'hex').toString('latin1'));
+    }
+  }
+  return text;
+}

@@ -1,4 +1,5 @@
 /** What a command stands on: the configuration, a database, and the app over both. */
+import path from 'node:path';
 import { type App, createApp } from '@careflex/core/app';
 import { type DatabaseAccess, databaseAccess, DatabaseUnusable, reachDatabase } from '@careflex/core/installation';
 import { type Config, environment, readConfig } from '@careflex/core/platform/config';
@@ -11,7 +12,10 @@ import { untilStopped } from './stop.ts';
 
 /** Throws ConfigError. */
 export function loadConfig(): Config {
-  return readConfig(withDevelopmentSecrets(environment));
+  const config = readConfig(withDevelopmentSecrets(environment));
+  if (config.DATABASE_URL !== undefined || config.AUDIT_HEAD_FILE !== undefined) return config;
+  // Beside the embedded database the newest head of the audit trail has a place of its own.
+  return { ...config, AUDIT_HEAD_FILE: path.join(config.CAREFLEX_DATA_DIR, 'audit-head.json') };
 }
 
 export interface OpenDatabase extends AsyncDisposable {

@@ -1,4 +1,5 @@
 /** The working half of a process: runs jobs, and what happens every second beside them. */
+import * as audit from '#audit';
 import { sequenceEvents } from '#platform/events';
 import { openPool } from '#platform/database';
 import { type Consumed, consume } from '#platform/job-consumer';
@@ -24,6 +25,7 @@ export async function startWorkers(app: App): Promise<AsyncDisposable> {
   const consumer = parts.use(consume({ boss, pool, log: app.log, queues, graceSeconds: GRACE_SECONDS }));
   parts.defer(app.pubsub.subscribe(JOBS_CHANNEL, { message: (queue) => consumer.wake(queue) }));
   parts.use(everySecond(app, 'sequence', sequenceEvents));
+  parts.use(everySecond(app, 'seal', sealer(app)));
   return parts.move();
 }
 
@@ -42,6 +44,15 @@ function everySecond(app: App, name: string, run: (scope: Scope) => Promise<unkn
     run: () => run(systemScope(app, name)),
     onError: (error) => app.log.error('What is done every second failed', { name, error }),
   });
+}
+
+function sealer({ config, log }: App): (scope: Scope) => Promise<void> {
+  let known = 0;
+  return async (scope) => {
+    const { refused } = await audit.seal(scope, { headFile: config.AUDIT_HEAD_FILE });
+    if (refused.length > known) log.error('The audit trail has entries that nobody wrote', { count: refused.length });
+    known = refused.length;
+  };
 }
 
 function systemScope(app: App, requestId: string): Scope {

@@ -158,7 +158,10 @@ declare
   already bigint;
   dropped bigint;
 begin
-  if not exists (select from audit_heads where size = up_to and at <= pruned_at - make_interval(years => years)) then
+  if not exists (
+    select from audit_heads
+    where size = up_to and at <= (pruned_at at time zone 'UTC' - make_interval(years => years)) at time zone 'UTC'
+  ) then
     raise exception 'audit entries are kept for % years', years;
   end if;
   select coalesce(max(size), 0) into already from audit_prunings;

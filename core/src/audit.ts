@@ -8,16 +8,32 @@
 import './audit/tables.ts';
 import { sql } from 'kysely';
 import { statement } from '#platform/database';
-import { Forbidden } from '#platform/errors';
+import { Forbidden, InvalidInput } from '#platform/errors';
+import { parse } from '#platform/input';
 import { keyCovers, type Scope, transact } from '#platform/scope';
-import { canonical, type Content, entryId, entryMac, instantText } from './audit/entry.ts';
-import { type AuditEntry, type AuditFilter, findEntries, findOwnAccesses, type OwnAccess } from './audit/list.ts';
+import { canonical, type Content, entryId, entryMac, instantText, subjectsOf } from './audit/entry.ts';
+import { type Exported, writeExport, type WriteLine } from './audit/export.ts';
+import { isGenuine, publicKey, SignedHead } from './audit/head.ts';
+import {
+  type AuditEntry,
+  type AuditFilter,
+  ExportInput,
+  findEntries,
+  findOwnAccesses,
+  matching,
+  type OwnAccess,
+} from './audit/list.ts';
+import { pruneBatch } from './audit/prune.ts';
+import { type Verification, type VerifyOptions, verifyTrail } from './audit/verify.ts';
 import { lagSeconds, sealAll, type Sealed } from './audit/seal.ts';
 import type { Page, PageInput } from '#platform/page';
 
-export type { AuditEntry, AuditFilter, OwnAccess } from './audit/list.ts';
-export type { SignedHead } from './audit/head.ts';
+export type { Exported, WriteLine } from './audit/export.ts';
+export { readHeadFile, SignedHead } from './audit/head.ts';
+export type { AuditEntry, AuditFilter, ExportInput, OwnAccess } from './audit/list.ts';
 export { type Sealed, TrailDamaged } from './audit/seal.ts';
+export type { Damage, DamageKind, Verification, VerifyOptions } from './audit/verify.ts';
+export { type ExportCheck, type ExportDamage, verifyExport } from './audit/verify-export.ts';
 
 export interface Entry {
   /** A verb phrase: `patient.read`, `patient.update`, `session.login`. */
@@ -94,6 +110,75 @@ export async function sealLag(scope: Scope): Promise<number> {
   return transact(scope, lagSeconds);
 }
 
+/**
+ * Checks the whole trail and names the first bad entry. Only `trustedHead`, kept outside the database, shows a
+ * tail that was cut off together with its heads. For auditors and the system. Throws {@link Forbidden}, InvalidInput
+ * for a trusted head that this platform did not sign.
+ */
+export async function verify(scope: Scope, options: VerifyOptions = {}): Promise<Verification> {
+  const act = { action: 'audit.verify', resourceType: 'AuditTrail' };
+  await permit(scope, ['auditor', 'system'].includes(scope.actor.role), act);
+  const trustedHead = options.trustedHead ? parseOwnHead(scope, options.trustedHead, 'trustedHead') : null;
+  const result = await verifyTrail(scope, { ...options, trustedHead });
+  const outcome = result.firstBad === null ? 'SUCCESS' : 'FAILURE';
+  await transact(scope, (scope) => record(scope, { ...act, outcome }));
+  return result;
+}
+
+/**
+ * Exports sealed entries as NDJSON that `verifyExport` checks without database and secret; `write` gets it line by
+ * line. Without a filter it is the complete range of sequences. For admins, auditors and the system. Returns null,
+ * and writes nothing, while nothing is sealed. Throws {@link Forbidden}, InvalidInput.
+ */
+export async function exportEntries(scope: Scope, input: ExportInput, write: WriteLine): Promise<Exported | null> {
+  const act = { action: 'audit.export', resourceType: 'AuditTrail' };
+  await permit(scope, ['admin', 'auditor', 'system'].includes(scope.actor.role), act);
+  const { fromSequence, toSequence, since, ...filter } = parse(ExportInput, input);
+  const conditions = [...matching(filter)];
+  await transact(scope, (scope) => record(scope, { ...act, resourceId: filter.resourceId ?? null }));
+  const selection = {
+    conditions,
+    filter: conditions.length === 0 ? null : filter,
+    range: { from: fromSequence, to: toSequence },
+    since: since ? parseOwnHead(scope, since, 'since').size : null,
+  };
+  return writeExport(scope, selection, write);
+}
+
+export interface Pruned {
+  /** Entries that were dropped. */
+  readonly dropped: number;
+  /** The sequences below it have no entry any more; null when nothing was due. */
+  readonly below: number | null;
+}
+
+/** Drops entries whose signed head is older than `years`; the tree stays verifiable. For the system. Throws {@link Forbidden}. */
+export async function prune(scope: Scope, { years }: { years: number }): Promise<Pruned> {
+  const act = { action: 'audit.prune', resourceType: 'AuditTrail' };
+  await permit(scope, scope.actor.role === 'system', act);
+  let pruned: Pruned = { dropped: 0, below: null };
+  for (;;) {
+    const batch = await transact(scope, async (scope) => {
+      const batch = await pruneBatch(scope, years);
+      if (batch !== null) await record(scope, { ...act, resourceId: `0-${batch.size - 1}` });
+      return batch;
+    });
+    if (batch === null) return pruned;
+    pruned = { dropped: pruned.dropped + batch.dropped, below: batch.size };
+  }
+}
+
+/** The key that an outsider checks heads and exports with, in PEM. It is no secret. */
+export function publicKeyPem(scope: Scope): string {
+  return publicKey(scope.vault).export({ format: 'pem', type: 'spki' });
+}
+
+function parseOwnHead({ vault }: Scope, input: SignedHead, path: string): SignedHead {
+  const head = parse(SignedHead, input);
+  if (isGenuine(head, publicKey(vault))) return head;
+  throw new InvalidInput([{ path: [path], message: 'expected a head that this platform signed' }]);
+}
+
 const MAX_USER_AGENT = 512;
 
 function contentOf({ actor, now, request }: Scope, entry: Entry): Content {
@@ -114,15 +199,6 @@ function contentOf({ actor, now, request }: Scope, entry: Entry): Content {
     userId: actor.id,
     userRole: actor.role,
   };
-}
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
-/** The patients an entry names. An id that is none, as somebody may have asked for, names nobody. */
-function subjectsOf({ resourceType, resourceId, resourceIds, patientIds }: Content): string[] {
-  const named = resourceType === 'Patient' ? [...resourceIds, ...patientIds] : [...patientIds];
-  if (resourceType === 'Patient' && resourceId !== null) named.push(resourceId);
-  return named.length === 0 ? named : [...new Set(named.filter((id) => UUID.test(id)).map((id) => id.toLowerCase()))];
 }
 
 type NewEntry = Content & { readonly mac: Buffer };

@@ -64,6 +64,15 @@ export function leafMac(vault: Vault, leafIndex: number, entryId: string): Buffe
   return hmac(vault.keyFor('audit:leaf'), `${leafIndex} ${entryId}`);
 }
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** The patients an entry names. An id that is none, as somebody may have asked for, names nobody. */
+export function subjectsOf({ resourceType, resourceId, resourceIds, patientIds }: Content): string[] {
+  const named = resourceType === 'Patient' ? [...resourceIds, ...patientIds] : [...patientIds];
+  if (resourceType === 'Patient' && resourceId !== null) named.push(resourceId);
+  return named.length === 0 ? named : [...new Set(named.filter((id) => UUID.test(id)).map((id) => id.toLowerCase()))];
+}
+
 export function instantText(at: Temporal.Instant): string {
   return at.toString({ fractionalSecondDigits: 6 });
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Db } from '#platform/database';
 import { parse } from '#platform/input';
 import { decodeCursor, type Page, PageInput, toPage } from '#platform/page';
+import type { SignedHead } from './head.ts';
 import { contentColumns, type ContentRow, firstIdAt } from './entry.ts';
 
 export interface AuditEntry {
@@ -52,6 +53,16 @@ export const AuditFilter = z.object({
   to: instant.nullish(),
 });
 export type AuditFilter = z.input<typeof AuditFilter>;
+
+export const ExportInput = AuditFilter.omit({ first: true, after: true }).extend({
+  /** Sequences from here, inclusive. */
+  fromSequence: z.int().min(0).nullish(),
+  /** Sequences to here, exclusive. */
+  toSequence: z.int().min(0).nullish(),
+  /** A head that the reader keeps: the export will prove that it continues it. */
+  since: z.custom<SignedHead>().nullish(),
+});
+export type ExportInput = z.input<typeof ExportInput>;
 
 const Cursor = z.tuple([z.uuid()]);
 

@@ -142,7 +142,7 @@ async function extend(scope: Scope, newest: SignedHead | null, leaves: readonly 
 }
 
 async function rootsAt(db: Db, size: number): Promise<Buffer[]> {
-  return new StoredTree(db).rootsAt(size).catch((error: unknown) => {
+  return new StoredTree().rootsAt(db, size).catch((error: unknown) => {
     throw error instanceof MissingNode ? new TrailDamaged(error.message, { cause: error }) : error;
   });
 }

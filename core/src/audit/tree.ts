@@ -22,51 +22,46 @@ type Tile = readonly (readonly Buffer[])[];
 
 /** Reads subtrees of the first leaves of the tree, which never change. Remembers what it read last. */
 export class StoredTree {
-  readonly #db: Db;
   readonly #tiles = new Map<string, Tile>();
 
-  constructor(db: Db) {
-    this.#db = db;
-  }
-
   /** The right edge of the tree of the first `size` leaves. */
-  async rootsAt(size: number): Promise<Buffer[]> {
+  async rootsAt(db: Db, size: number): Promise<Buffer[]> {
     const roots: Buffer[] = [];
-    for (const range of completeRanges([0, size])) roots.push(await this.#completeRoot(range));
+    for (const range of completeRanges([0, size])) roots.push(await this.#completeRoot(db, range));
     return roots;
   }
 
   /** The root over a range as RFC 6962 divides a tree. */
-  async rangeRoot(range: Range): Promise<Buffer> {
+  async rangeRoot(db: Db, range: Range): Promise<Buffer> {
     const roots: Buffer[] = [];
-    for (const complete of completeRanges(range)) roots.push(await this.#completeRoot(complete));
+    for (const complete of completeRanges(range)) roots.push(await this.#completeRoot(db, complete));
     return new RightEdge(0, roots).root();
   }
 
-  async rangeRoots(ranges: readonly Range[]): Promise<Buffer[]> {
+  async rangeRoots(db: Db, ranges: readonly Range[]): Promise<Buffer[]> {
     const roots: Buffer[] = [];
-    for (const range of ranges) roots.push(await this.rangeRoot(range));
+    for (const range of ranges) roots.push(await this.rangeRoot(db, range));
     return roots;
   }
 
-  async #completeRoot([from, to]: Range): Promise<Buffer> {
+  async #completeRoot(db: Db, [from, to]: Range): Promise<Buffer> {
     const level = Math.log2(to - from);
     const base = level - (level % TILE_LEVELS);
     const index = from / (to - from);
     const perTile = TILE / 2 ** (level - base);
-    const tile = await this.#tile(base, Math.floor(index / perTile));
+    const tile = await this.#tile(db, base, Math.floor(index / perTile));
     const hash = tile[level - base]?.[index % perTile];
     if (hash === undefined) throw new MissingNode(`The sealed tree has no leaves ${from} to ${to - 1}`);
     return hash;
   }
 
-  async #tile(base: number, index: number): Promise<Tile> {
+  async #tile(db: Db, base: number, index: number): Promise<Tile> {
     const key = `${base} ${index}`;
     const known = this.#tiles.get(key);
     if (known !== undefined) return known;
     const oldest = this.#tiles.keys().next();
     if (this.#tiles.size >= REMEMBERED && !oldest.done) this.#tiles.delete(oldest.value);
-    const tile = grow(await readTile(this.#db, base, index));
+    const tile = grow(await readTile(db, base, index));
     this.#tiles.set(key, tile);
     return tile;
   }

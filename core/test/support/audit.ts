@@ -31,3 +31,29 @@ const FAR = Temporal.Instant.from('2999-01-01T00:00Z');
 export async function tamper(statements: string): Promise<void> {
   await asSuperuser(`begin; set local session_replication_role = replica; ${statements}; commit`);
 }
+
+const TRAIL = ['audit_entries', 'audit_subjects', 'audit_leaves', 'audit_nodes', 'audit_heads', 'audit_prunings'];
+
+/** Keeps a copy of the whole trail; what is returned puts it back. */
+export async function keepTrail(): Promise<() => Promise<void>> {
+  for (const table of TRAIL) await asSuperuser(`create table kept_${table} as table ${table}`);
+  return async () => {
+    await tamper(
+      TRAIL.map(
+        (table) => `truncate ${table}; insert into ${table} table kept_${table}; drop table kept_${table}`,
+      ).join(';'),
+    );
+  };
+}
+
+export interface Place {
+  readonly leafIndex: number;
+  readonly entryId: string;
+}
+
+/** The leaves of the trail, from the first. */
+export async function places(): Promise<Place[]> {
+  return asSuperuser<{ leafIndex: number; entryId: string }>(
+    'select leaf_index::int as "leafIndex", entry_id as "entryId" from audit_leaves order by leaf_index',
+  );
+}

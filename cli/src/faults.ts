@@ -1,6 +1,7 @@
 /** From what was thrown to one sentence for the person at the terminal, and an exit code for a script. */
 import { DatabaseUnusable } from '@careflex/core/installation';
 import { ConfigError } from '@careflex/core/platform/config';
+import { DirectoryInUse } from '@careflex/core/platform/directory-lock';
 import { EmbeddedPostgresError } from '@careflex/core/platform/embedded-postgres';
 import { DomainError, InvalidInput } from '@careflex/core/platform/errors';
 import { MigrationError } from '@careflex/core/platform/migrate';
@@ -21,7 +22,16 @@ export function exitCodeOf(thrown: unknown): number {
   return EXIT.failed;
 }
 
-const OURS = [Failure, Misuse, ConfigError, DatabaseUnusable, EmbeddedPostgresError, MigrationError, Interrupted];
+const OURS = [
+  Failure,
+  Misuse,
+  ConfigError,
+  DatabaseUnusable,
+  DirectoryInUse,
+  EmbeddedPostgresError,
+  MigrationError,
+  Interrupted,
+];
 
 export function sentenceOf(thrown: unknown): string {
   if (OURS.some((known) => thrown instanceof known)) return (thrown as Error).message;

@@ -1,7 +1,6 @@
 import type { App } from '@careflex/core/app';
 import { createLog } from '@careflex/core/platform/log';
 import { startWorkers } from '@careflex/core/worker';
-import { startApi } from '@careflex/web/main';
 import type { Command } from 'commander';
 import { loadConfig, openApp, openDatabase } from '../platform.ts';
 import { Failure } from '../faults.ts';
@@ -39,6 +38,8 @@ export async function stoppedOr(databaseEnded: Promise<void>): Promise<void> {
 }
 
 async function api(app: App): Promise<AsyncDisposable> {
+  // Half a second of loading that the other commands need not wait for.
+  const { startApi } = await import('@careflex/web/main');
   const served = await startApi(app, { port: app.config.PORT, host: app.config.HOST });
   app.log.info('The API is ready', { url: served.url, pid: process.pid });
   return { [Symbol.asyncDispose]: () => served.close() };

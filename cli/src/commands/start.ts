@@ -10,8 +10,7 @@ import { install } from '@careflex/core/installation';
 import { type Config, environment } from '@careflex/core/platform/config';
 import { createLog } from '@careflex/core/platform/log';
 import { startWorkers } from '@careflex/core/worker';
-import { startSimulators, type Simulators } from '@careflex/simulators/main';
-import { startApi } from '@careflex/web/main';
+import type { Simulators } from '@careflex/simulators/main';
 import type { Command } from 'commander';
 import { loadDemo } from '../demo.ts';
 import { loadConfig, openApp, type OpenDatabase, openDatabase, ownDatabase } from '../platform.ts';
@@ -58,6 +57,7 @@ async function openAll(parts: AsyncDisposableStack, config: Config, database: Op
   const app = parts.use(await openApp(config, database, log));
   if (config.NODE_ENV !== 'production') await loadDemo(app);
   parts.use(await startWorkers(app));
+  const { startApi } = await import('@careflex/web/main');
   const api = await startApi(app, { port: config.PORT, host: config.HOST });
   parts.defer(() => api.close());
   await untilReady(api.url);
@@ -77,6 +77,7 @@ const TWILIO = { accountSid: `AC${'0'.repeat(32)}`, authToken: 'the-simulators-o
 
 /** Beside the API's port where that is free. */
 async function simulate({ PORT }: Config): Promise<Simulators> {
+  const { startSimulators } = await import('@careflex/simulators/main');
   const start = (port: number) => startSimulators({ credentials: TWILIO, port });
   return PORT === 0 ? start(0) : start(PORT + 1).catch(() => start(0));
 }

@@ -92,8 +92,10 @@ export function openPool(connectionString: string, { max = 4, name = 'careflex',
     Client: NamedClient,
     connectionTimeoutMillis: 10_000,
   });
-  // An idle connection that the server closes is replaced on next use; without a listener it would end the process.
+  // A connection that the server closes is replaced on next use, and a query under way is rejected; without a
+  // listener, for idle ones and for those in use, it would end the process.
   pool.on('error', () => undefined);
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }
 

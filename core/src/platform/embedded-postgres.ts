@@ -22,7 +22,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { DirectoryInUse, isAlive, isLocked, lockDirectory, startOf } from './directory-lock.ts';
+import { isAlive, isLocked, lockDirectory, startOf } from './directory-lock.ts';
 
 export interface EmbeddedOptions {
   /** The directory that keeps everything of this server. */
@@ -51,7 +51,7 @@ const READY_TIMEOUT_MS = 60_000;
 const DATABASE = 'careflex';
 const PASSWORD_FILE = 'postgres.password';
 
-/** Starts the server, creating its cluster on the first start. Throws {@link EmbeddedPostgresError}. */
+/** Starts the server, creating its cluster on the first start. Throws {@link EmbeddedPostgresError}, DirectoryInUse. */
 export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   const account = serverAccount();
   const directory = placeFor(path.resolve(options.directory), account);
@@ -83,7 +83,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     };
   } catch (thrown) {
     lock.release();
-    throw thrown instanceof DirectoryInUse ? new EmbeddedPostgresError(thrown.message) : thrown;
+    throw thrown;
   }
 }
 

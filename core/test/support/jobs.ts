@@ -62,6 +62,9 @@ export class Arrivals<T> {
     this.#items.push(item);
     this.#more.resolve();
   }
+  get size(): number {
+    return this.#items.length;
+  }
   async next(): Promise<T> {
     while (this.#items.length === 0) {
       this.#more = Promise.withResolvers();

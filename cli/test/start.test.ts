@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { chmodSync, readFileSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { careflex, type Environment, newPlace, type Place, run } from './support/careflex.ts';
+
+describe('careflex start', () => {
+  let place: Place;
+  before(async () => {
+    place = await newPlace();
+    chmodSync(place.directory, 0o755);
+  });
+  after(() => place[Symbol.asyncDispose]());
+
+  const start = (more: Environment = {}) => careflex(['start'], { ...place.environment, ...more });
+  const ready = () => `CareFlex is ready: ${place.url}\n`;
+
+  it('makes its secrets, is ready when it says so, and ends on Ctrl-C with its database', async () => {
+    await using running = start();
+    await running.says(ready());
+    assert.equal((await fetch(`${place.url}/readyz`)).status, 200);
+    const secrets = path.join(place.environment['CAREFLEX_DATA_DIR'] ?? '', 'secrets.json');
+    assert.equal(statSync(secrets).mode & 0o777, 0o600);
+    assert.equal(await signIn(place.url), 'Session');
+
+    const postgres = postmaster(place);
+    running.signalGroup('SIGINT');
+    const { code, stdout, stderr } = await running.ended;
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(stdout, /admin@demo\.careflex\.test/);
+    assert.ok(!isAlive(postgres));
+    await assert.rejects(fetch(place.url));
+  });
+
+  it('ends on SIGTERM to the launcher alone', async () => {
+    await using running = start();
+    await running.says(ready());
+    running.launcher.kill('SIGTERM');
+    assert.equal((await running.ended).code, 0);
+    await assert.rejects(fetch(place.url));
+  });
+
+  it('comes back with its data after kill -9 of everything', async () => {
+    await using killed = start();
+    await killed.says(ready());
+    const postgres = postmaster(place);
+    killed.signalGroup('SIGKILL');
+    await killed.ended;
+    assert.ok(isAlive(postgres));
+
+    await using running = start();
+    await running.says(ready());
+    assert.equal(await signIn(place.url), 'Session');
+    running.launcher.kill('SIGTERM');
+    const { code, stderr } = await running.ended;
+    assert.deepEqual([code, stderr], [0, '']);
+  });
+
+  it('starts again after kill -9 of the launcher alone, and refuses to share its directory or its port', async () => {
+    await using killed = start();
+    await killed.says(ready());
+    killed.launcher.kill('SIGKILL');
+
+    await using running = start();
+    await running.says(ready());
+    const [sameDirectory, samePort] = await Promise.all([
+      run(['start'], { ...place.environment, PORT: '0' }),
+      run(['start'], { ...place.environment, CAREFLEX_DATA_DIR: path.join(place.directory, 'other') }),
+    ]);
+    assert.equal(sameDirectory.code, 1);
+    assert.match(
+      sameDirectory.stderr,
+      /^The data directory \S+ is in use by process \d+; stop that one first, or set [A-Z_]+\.\n$/,
+    );
+    assert.deepEqual(
+      [samePort.code, samePort.stderr],
+      [1, `Port ${place.environment.PORT} is taken; stop what uses it, or set PORT.\n`],
+    );
+  });
+
+  it('lets nobody in with the demo password outside development, and simulates nothing there', async () => {
+    const { CAREFLEX_KEYS, CAREFLEX_SECRET } = secretsOf(place);
+    await using running = start({ NODE_ENV: 'production', CAREFLEX_KEYS, CAREFLEX_SECRET });
+    await running.says(ready());
+    assert.equal(await signIn(place.url), 'UNAUTHENTICATED');
+    running.launcher.kill('SIGTERM');
+    assert.doesNotMatch((await running.ended).stdout, /demo|Sent messages/);
+  });
+
+  it('ends with a sentence when its database dies', async () => {
+    await using running = start();
+    await running.says(ready());
+    process.kill(postmaster(place), 'SIGQUIT');
+    const { code, stderr } = await running.ended;
+    assert.equal(code, 1);
+    assert.match(stderr, /^The database server has ended, so CareFlex ends too/m);
+  });
+});
+
+describe('careflex start, where it cannot', { concurrency: true }, () => {
+  const cases: readonly { what: string; environment: Environment; code: number; says: RegExp }[] = [
+    {
+      what: 'secrets are missing in production',
+      environment: { NODE_ENV: 'production' },
+      code: 2,
+      says: /^The configuration is not usable\. CAREFLEX_KEYS is missing; CAREFLEX_SECRET is missing\.\n$/,
+    },
+    {
+      what: 'a secret is weak',
+      environment: { NODE_ENV: 'production', CAREFLEX_KEYS: `1:${'A'.repeat(43)}=`, CAREFLEX_SECRET: 'secret' },
+      code: 2,
+      says: /^The configuration is not usable\. CAREFLEX_KEYS: expected [^\n]+; CAREFLEX_SECRET: expected [^\n]+\.\n$/,
+    },
+    {
+      what: 'the database does not answer',
+      environment: { DATABASE_URL: 'postgres://admin:pw@127.0.0.1:1/careflex' },
+      code: 1,
+      says: /^The database at 127\.0\.0\.1:1 cannot be reached \(ECONNREFUSED\); is it running, and is DATABASE_URL right\?\n$/,
+    },
+    {
+      what: 'the port is not one',
+      environment: { PORT: 'http' },
+      code: 2,
+      says: /^The configuration is not usable\. PORT: [^\n]+\.\n$/,
+    },
+  ];
+  for (const { what, environment, code, says } of cases) {
+    it(`says so in one sentence when ${what}`, async () => {
+      await using place = await newPlace();
+      const ended = await run(['start'], { ...place.environment, ...environment });
+      assert.equal(ended.code, code);
+      assert.match(ended.stderr, says);
+      assert.equal(ended.stdout, '');
+    });
+  }
+
+  it('does not wait for a port that somebody else has', async () => {
+    await using place = await newPlace();
+    const other = createServer().listen(Number(place.environment.PORT), '127.0.0.1');
+    const { code } = await run(['start'], place.environment);
+    other.close();
+    assert.equal(code, 1);
+  });
+});
+
+/** The kind of the answer, or its error's code. */
+async function signIn(url: string): Promise<string> {
+  const query = `mutation { login(email: "agent@demo.careflex.test", password: "careflex-demo") { __typename } }`;
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query }),
+  });
+  const { data, errors } = (await response.json()) as {
+    data?: { login: { __typename: string } | null } | null;
+    errors?: { extensions: { code: string } }[];
+  };
+  return data?.login?.__typename ?? errors?.[0]?.extensions.code ?? 'nothing';
+}
+
+function postmaster({ environment }: Place): number {
+  const file = path.join(environment['CAREFLEX_DATA_DIR'] ?? '', 'postgres/postmaster.pid');
+  return Number(readFileSync(file, 'utf8').split('\n')[0]);
+}
+
+function secretsOf({ environment }: Place): { CAREFLEX_KEYS: string; CAREFLEX_SECRET: string } {
+  const text = readFileSync(path.join(environment['CAREFLEX_DATA_DIR'] ?? '', 'secrets.json'), 'utf8');
+  return JSON.parse(text) as { CAREFLEX_KEYS: string; CAREFLEX_SECRET: string };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

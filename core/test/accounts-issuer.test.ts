@@ -108,11 +108,12 @@ describe('a token of an OpenID Connect issuer', () => {
   );
 
   test(
-    'is refused for another audience, past its end, and where its issuer is not configured',
+    'is refused for another audience, by an algorithm that is not on the list, past its end, and from an unknown issuer',
     sandboxed(async (sandbox) => {
       const scope = trusting(sandbox);
       const { client } = await linkedUser(scope);
       await refused(scope, await issuer.token(client, { audience: 'https://other.example' }));
+      await refused(scope, await issuer.token(client, { algorithm: 'RS512' }));
       const bearer = await issuer.token(client, { seconds: 60 });
       await refused(sandbox, bearer);
       await accounts.authenticate(scope, { bearer });
@@ -183,7 +184,14 @@ describe('a token of an OpenID Connect issuer', () => {
         (thrown) => !(thrown instanceof Unauthenticated),
       );
       await using again = await startIssuer(Number(new URL(url).port));
-      await accounts.authenticate(elsewhere, { bearer: await again.token({ id: 'x' }) });
+      const bearer = await again.token({ id: 'x' });
+      again.publishKeys(false);
+      await assert.rejects(
+        accounts.authenticate(elsewhere, { bearer }),
+        (thrown) => !(thrown instanceof Unauthenticated),
+      );
+      again.publishKeys(true);
+      await accounts.authenticate(elsewhere, { bearer });
     }),
   );
 });

@@ -122,6 +122,20 @@ describe('register', () => {
   );
 
   test(
+    'gives no sixth try to callers at once',
+    committed(async (scope) => {
+      const quiet = { ...scope, request: { ...scope.request, ip: null } };
+      for (let round = 0; round < 4; round++) {
+        const registration = await proven(quiet, { email: (await newPatient(scope)).email });
+        const wrong = { ...registration, code: other(registration.code) };
+        await Promise.allSettled(Array.from({ length: 8 }, () => accounts.register(quiet, wrong)));
+        const rows = await asSuperuser('select tries from verifications where id = $1', [registration.verificationId]);
+        assert.deepEqual(rows, [{ tries: 5 }]);
+      }
+    }),
+  );
+
+  test(
     'counts a refused e-mail address as a try',
     sandboxed(async (scope) => {
       const taken = await accounts.register(scope, await proven(scope, { email: (await newPatient(scope)).email }));
@@ -238,8 +252,9 @@ describe('requestVerification', () => {
           (thrown) => thrown instanceof RateLimited && thrown.retryAfterSeconds === 60,
         );
       }
-      for (let i = 0; i < 20; i++) await ask('192.0.2.99', `stranger-${i}@home.example`);
+      for (let i = 0; i < 20; i++) await ask(`${i % 2 ? '::ffff:' : ''}192.0.2.99`, `stranger-${i}@home.example`);
       await assert.rejects(ask('192.0.2.99', 'another@home.example'), RateLimited);
+      await ask('::ffff:192.0.2.98', 'another@home.example');
     }),
   );
 

@@ -159,6 +159,23 @@ describe('liveSessions', () => {
   );
 });
 
+describe('a disabled user', () => {
+  test(
+    'is shut out of sessions that nobody has ended, too',
+    sandboxed(async (scope) => {
+      const user = await newUser(scope);
+      const [client, browser] = [await signedIn(scope, user), await inBrowser(scope, user)];
+      await transact(as(scope, 'system'), async ({ db, now }) =>
+        db.updateTable('users').set({ disabled_at: now.toString() }).where('id', '=', user.id).execute(),
+      );
+      await assert.rejects(accounts.me(client.scope), Unauthenticated);
+      await assert.rejects(accounts.authenticate(scope, { cookie: browser.token }), Unauthenticated);
+      await assert.rejects(accounts.refreshToken(scope, client.tokens.refreshToken), Unauthenticated);
+      assert.equal((await accounts.liveSessions(scope, [client.actor.sessionId ?? ''])).size, 0);
+    }),
+  );
+});
+
 describe('sessions', () => {
   test(
     'lists one’s own that are alive, and says which one asks',

@@ -5,7 +5,7 @@ import type { Actor, Role, Scope } from '#platform/scope';
 const ADMINS: readonly Role[] = ['admin', 'system'];
 const EVERYBODY: readonly Role[] = ['admin', 'agent', 'auditor', 'patient'];
 
-export const POLICY = {
+const POLICY = {
   'user.create': ADMINS,
   'user.list': ADMINS,
   'user.update': ADMINS,
@@ -25,17 +25,17 @@ export const POLICY = {
   'apiKey.revoke': ADMINS,
 } as const satisfies Record<string, readonly Role[]>;
 
-export type Action = keyof typeof POLICY;
+type Action = keyof typeof POLICY;
 
 /** Keys come from people: a leaked one must not be able to make another, or to take over its user. */
 const PEOPLE_ONLY = new Set<Action>(['apiKey.create', 'apiKey.revoke', 'user.changePassword', 'user.resetPassword']);
 
-export function may(actor: Actor, action: Action): boolean {
+function may(actor: Actor, action: Action): boolean {
   const roles: readonly Role[] = POLICY[action];
   return roles.includes(actor.role) && !(actor.scopes !== undefined && PEOPLE_ONLY.has(action));
 }
 
-export interface Target {
+interface Target {
   readonly type: 'User' | 'Session' | 'ApiKey';
   readonly id?: string | null;
 }

@@ -81,18 +81,23 @@ export interface Ended {
   readonly kinds?: readonly SessionKind[];
 }
 
-/** Ends what is still alive of the sessions meant; each is announced on channel `sessions` at commit. Returns their ids. */
+/**
+ * Ends what is still alive of the sessions meant; each is announced on channel `sessions` at the commit. They are
+ * locked in the order of their ids, so that two who end the same ones do not wait in a circle. Returns their ids.
+ */
 export async function endSessions(scope: Scope, { id, userId, except, kinds }: Ended): Promise<string[]> {
-  let update = scope.db
+  let meant = scope.db.selectFrom('sessions').select('id').where('ended_at', 'is', null).orderBy('id').forUpdate();
+  if (id !== undefined) meant = meant.where('id', '=', id);
+  if (userId !== undefined) meant = meant.where('user_id', '=', userId);
+  if (except) meant = meant.where('id', '!=', except);
+  if (kinds !== undefined) meant = meant.where('kind', 'in', kinds);
+  const ended = await scope.db
     .updateTable('sessions')
     .set({ ended_at: scope.now.toString() })
-    .where('ended_at', 'is', null)
-    .returning('id');
-  if (id !== undefined) update = update.where('id', '=', id);
-  if (userId !== undefined) update = update.where('user_id', '=', userId);
-  if (except) update = update.where('id', '!=', except);
-  if (kinds !== undefined) update = update.where('kind', 'in', kinds);
-  return (await update.execute()).map((row) => row.id);
+    .where('id', 'in', meant)
+    .returning('id')
+    .execute();
+  return ended.map((row) => row.id);
 }
 
 /** Sessions of people, which end with their password; API keys do not rest on it. */

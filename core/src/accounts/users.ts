@@ -87,15 +87,12 @@ export async function findUsers(scope: Scope, filter: z.output<typeof UserFilter
   return toPage(await query.execute(), first, { node: (row) => toUser(scope, row), key: (row) => [row.id] });
 }
 
-/** Names of the changed fields. */
-export type Changed = readonly string[];
-
-/** Whoever loses a right by the change also loses every session, in which the right would live on. */
+/** Whoever loses a right by the change also loses every session, in which the right would live on. `changed` names fields. */
 export async function changeUser(
   scope: Scope,
   row: ReadableUser,
   changes: z.output<typeof UserChanges>,
-): Promise<{ user: User; changed: Changed }> {
+): Promise<{ user: User; changed: readonly string[] }> {
   const change = toChange(scope, row, changes);
   const changed = Object.keys(change);
   if (changed.length === 0) return { user: toUser(scope, row), changed };

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import { Provider } from 'oidc-provider';
 
-export type Algorithm = 'RS256' | 'PS256' | 'ES256' | 'EdDSA';
+export type Algorithm = 'RS256' | 'PS256' | 'ES256' | 'EdDSA' | 'RS512';
 
 export interface TestIssuer extends AsyncDisposable {
   readonly url: string;
@@ -14,6 +14,8 @@ export interface TestIssuer extends AsyncDisposable {
   token(client: Client, request?: TokenRequest): Promise<string>;
   /** From now on another key signs, and the old one is no longer published. */
   rotate(): Promise<void>;
+  /** Whether it answers when it is asked for its keys. */
+  publishKeys(willing: boolean): void;
 }
 
 /** What the issuer says of a client beside its id. */
@@ -32,8 +34,12 @@ export const AUDIENCE = 'https://api.careflex.example';
 
 export async function startIssuer(port = 0): Promise<TestIssuer> {
   let current: Awaited<ReturnType<typeof newProvider>> | undefined;
+  let willing = true;
   const wanted: Wanted = { claims: {}, algorithm: 'RS256', seconds: 600 };
-  const server = createServer((request, response) => current?.provider.callback()(request, response));
+  const server = createServer((request, response) => {
+    if (request.url === '/jwks' && !willing) response.writeHead(503).end();
+    else current?.provider.callback()(request, response);
+  });
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const rotate = async () => void (current = await newProvider(url, wanted));
@@ -42,6 +48,7 @@ export async function startIssuer(port = 0): Promise<TestIssuer> {
   return {
     url,
     rotate,
+    publishKeys: (publish) => void (willing = publish),
     publicKey: () => current?.keys[0]?.public ?? {},
     async token({ id, claims = {} }, { audience = AUDIENCE, algorithm = 'RS256', seconds = 600 } = {}) {
       Object.assign(wanted, { claims, algorithm, seconds });

@@ -77,16 +77,16 @@ create function refuse_audit_change() returns trigger language plpgsql
   end $$;
 
 create function refuse_unpruned_delete() returns trigger language plpgsql
-  as $$ begin
-    if exists (
-      select from audit_leaves
-      where entry_id = (case tg_table_name when 'audit_entries' then to_jsonb(old) ->> 'id' else to_jsonb(old) ->> 'entry_id' end)::uuid
-        and leaf_index < (select max(size) from audit_prunings)
-    ) then
-      return old;
-    end if;
-    raise exception 'the audit trail is append-only: DELETE on % is refused', tg_table_name;
-  end $$;
+  as $$
+declare
+  entry uuid;
+begin
+  if tg_table_name = 'audit_entries' then entry := old.id; else entry := old.entry_id; end if;
+  if exists (select from audit_leaves where entry_id = entry and leaf_index < (select max(size) from audit_prunings)) then
+    return old;
+  end if;
+  raise exception 'the audit trail is append-only: DELETE on % is refused', tg_table_name;
+end $$;
 
 do $$
 declare

@@ -48,7 +48,7 @@ export async function registerPatient(scope: Scope, input: Registration): Promis
       await close(scope, registration.verificationId);
       return outcome;
     }
-    await countTry(scope, registration.verificationId);
+    if (verification) await countTry(scope, verification.id);
     await audit.record(scope, FAILED);
     return outcome;
   });

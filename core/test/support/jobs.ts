@@ -15,7 +15,7 @@ import type { Scope } from '../../src/platform/scope.ts';
 
 export const quiet = createLog('silent');
 
-const RULES: QueueRules = { timeoutSeconds: 20, retries: 1, firstRetrySeconds: 1, lastRetrySeconds: 1 };
+export const RULES: QueueRules = { timeoutSeconds: 20, retries: 1, firstRetrySeconds: 1, lastRetrySeconds: 1 };
 
 export async function declareTestQueues(adminUrl: string, ...queues: string[]): Promise<void> {
   await declareQueues(

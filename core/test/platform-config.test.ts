@@ -41,6 +41,21 @@ describe('readConfig', () => {
     assert.match(mistakes({ ...usable(), CAREFLEX_KEYS: `0:${key()}` }), /CAREFLEX_KEYS/);
   });
 
+  test('takes issuers whose keys come by https, or from this machine', () => {
+    const issuers = (issuer: string) => ({ ...usable(), OIDC_ISSUERS: JSON.stringify([{ issuer, audience: 'api' }]) });
+    for (const url of ['https://login.example/tenant', 'http://127.0.0.1:3000', 'http://localhost/realm']) {
+      assert.equal(readConfig(issuers(url)).OIDC_ISSUERS[0]?.issuer, url);
+    }
+    for (const url of [
+      'http://login.example',
+      'http://localhost.example',
+      'http://127.0.0.1.example',
+      'login.example',
+    ]) {
+      assert.match(mistakes(issuers(url)), /OIDC_ISSUERS/);
+    }
+  });
+
   test('takes IANA zones only: an offset or an abbreviation does not know when the clocks change', () => {
     for (const zone of [
       'America/New_York',

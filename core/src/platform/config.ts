@@ -56,7 +56,13 @@ export function isTimeZone(id: string): boolean {
   }
 }
 
-const oidcIssuer = z.object({ issuer: z.url(), audience: z.string().min(1) });
+/** Whose keys came by plain HTTP could be anybody's; on this machine itself nobody stands in between. */
+const oidcIssuer = z.object({
+  issuer: z
+    .url('expected a URL')
+    .regex(/^(https:|http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(\/|$))/, 'expected an https URL'),
+  audience: z.string().min(1),
+});
 
 const json = z.string().transform((text, context): unknown => {
   try {

@@ -121,7 +121,7 @@ describe('updateUser', () => {
     test(
       `signs a user out by ${what}`,
       sandboxed(async (scope) => {
-        const user = await newUser(scope, { mayOverride: true });
+        const user = await newUser(scope, { mayOverride: change.mayOverride === false });
         const { scope: mine } = await signedIn(scope, user);
         await accounts.updateUser(as(scope, 'admin'), user.id, change);
         await assert.rejects(accounts.me(mine), Unauthenticated);

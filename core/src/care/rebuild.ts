@@ -35,16 +35,13 @@ export async function rebuildSearchIndex(
   const generation = await begin(system);
   const total = await countMissing(system, generation);
   let done = 0;
-  do {
-    for (let after = FIRST; ;) {
-      const batch = await addBatch(system, generation, after);
-      if (batch.last === undefined) break;
-      after = batch.last;
-      done += batch.count;
-      onProgress({ done, total: Math.max(total, done) });
-    }
-    // Another rebuild may hold a batch that this one was not given.
-  } while ((await countMissing(system, generation)) > 0);
+  for (let after = FIRST; ;) {
+    const batch = await addBatch(system, generation, after);
+    if (batch.last === undefined) break;
+    after = batch.last;
+    done += batch.count;
+    onProgress({ done, total: Math.max(total, done) });
+  }
   await finish(system, generation);
   return done;
 }
@@ -81,7 +78,10 @@ async function countMissing(scope: Scope, generation: number): Promise<number> {
   });
 }
 
-/** Patients are locked in the order of their ids, before the counts: as a rename does, which comes before or after. */
+/**
+ * Patients are locked in the order of their ids, before the counts: as a rename does, which comes before or after.
+ * A second rebuild at the same time waits for the first one's patients and then passes over them.
+ */
 async function addBatch(
   scope: Scope,
   generation: number,

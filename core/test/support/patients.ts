@@ -1,8 +1,8 @@
 /** Patients for tests: valid unless told otherwise, and what is on record about them. */
-import type { NewPatient } from '#care';
+import * as care from '#care';
 import { type Scope, asSystem, transact } from '../../src/platform/scope.ts';
 
-export const aPatient = (more: Partial<NewPatient> = {}): NewPatient => ({
+export const aPatient = (more: Partial<care.NewPatient> = {}): care.NewPatient => ({
   firstName: 'Ada',
   lastName: 'Lovelace',
   ...more,
@@ -13,4 +13,19 @@ export async function eventsSoFar(scope: Scope): Promise<{ topic: string; payloa
   return transact(asSystem(scope), ({ db }) =>
     db.selectFrom('events').select(['topic', 'payload']).orderBy('id').execute(),
   );
+}
+
+/** The ids of everybody whom a search finds, page by page. */
+export async function searchAll(scope: Scope, query: string): Promise<string[]> {
+  const ids: string[] = [];
+  for (let after: string | null = null; ;) {
+    const page: Awaited<ReturnType<typeof care.searchPatients>> = await care.searchPatients(scope, {
+      query,
+      first: 100,
+      after,
+    });
+    ids.push(...page.items.map(({ node }) => node.id));
+    after = page.items.at(-1)?.cursor ?? null;
+    if (!page.hasNextPage) return ids;
+  }
 }

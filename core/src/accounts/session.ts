@@ -2,6 +2,7 @@
 import { createHash, randomBytes, randomUUIDv7 } from 'node:crypto';
 import { type Insertable, sql } from 'kysely';
 import type { Database } from '#platform/database';
+import { isUuid } from '#platform/input';
 import type { Scope } from '#platform/scope';
 import type { SessionRow } from './tables.ts';
 
@@ -24,6 +25,7 @@ export interface SessionInfo {
 }
 
 const TOKEN_BYTES = 32;
+const MAX_USER_AGENT = 512;
 
 /** An opaque token of 256 random bits. */
 export function newToken(prefix = ''): string {
@@ -59,7 +61,7 @@ export async function insertSession(
     kind: session.kind,
     token_hash: session.tokenHash ?? null,
     ip_address: request.ip,
-    user_agent: request.userAgent,
+    user_agent: request.userAgent?.slice(0, MAX_USER_AGENT).toWellFormed() ?? null,
     created_at: now.toString(),
     last_seen_at: now.toString(),
     idle_expires_at: idleEnd(scope),
@@ -86,6 +88,7 @@ export interface Ended {
  * locked in the order of their ids, so that two who end the same ones do not wait in a circle. Returns their ids.
  */
 export async function endSessions(scope: Scope, { id, userId, except, kinds }: Ended): Promise<string[]> {
+  if (id !== undefined && !isUuid(id)) return [];
   let meant = scope.db.selectFrom('sessions').select('id').where('ended_at', 'is', null).orderBy('id').forUpdate();
   if (id !== undefined) meant = meant.where('id', '=', id);
   if (userId !== undefined) meant = meant.where('user_id', '=', userId);
@@ -135,7 +138,7 @@ export async function findLiveSessions({ db, now }: Scope, ids: readonly string[
     .selectFrom('sessions')
     .innerJoin('users', 'users.id', 'sessions.user_id')
     .select('sessions.id')
-    .where('sessions.id', '=', sql<string>`any (${ids}::uuid[])`)
+    .where('sessions.id', '=', sql<string>`any (${ids.filter(isUuid)}::uuid[])`)
     .where('sessions.ended_at', 'is', null)
     .where('sessions.expires_at', '>', at)
     .where((eb) => eb.or([eb('sessions.idle_expires_at', 'is', null), eb('sessions.idle_expires_at', '>', at)]))

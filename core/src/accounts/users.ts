@@ -3,6 +3,7 @@ import { sql, type Updateable } from 'kysely';
 import { z } from 'zod';
 import type { Database } from '#platform/database';
 import { InvalidInput, NotFound } from '#platform/errors';
+import { isUuid } from '#platform/input';
 import { decodeCursor, type Page, PageInput, toPage } from '#platform/page';
 import { asSystem, type Scope, transact } from '#platform/scope';
 import { endSessions, PEOPLE } from './session.ts';
@@ -52,6 +53,7 @@ export type UserFilter = z.input<typeof UserFilter>;
 
 /** As far as the actor's role sees them. Throws NotFound. */
 export async function getUser(scope: Scope, id: string): Promise<ReadableUser> {
+  if (!isUuid(id)) throw new NotFound('The user');
   const row = await scope.db
     .selectFrom('users')
     .select(USER_COLUMNS)
@@ -67,7 +69,7 @@ export async function findStaff(scope: Scope, ids: readonly string[]): Promise<R
   return scope.db
     .selectFrom('users')
     .select(USER_COLUMNS)
-    .where('id', '=', sql<string>`any (${ids}::uuid[])`)
+    .where('id', '=', sql<string>`any (${ids.filter(isUuid)}::uuid[])`)
     .where('role', '!=', 'patient')
     .where('data_key', 'is not', null)
     .execute();

@@ -10,3 +10,10 @@ export function parse<T extends z.ZodType>(schema: T, input: unknown): z.output<
     result.error.issues.map((issue) => ({ path: issue.path.map(String), message: issue.message })),
   );
 }
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** Whether the text can be an id at all. One that cannot is the id of nothing, and no fault of the database. */
+export function isUuid(text: string): boolean {
+  return UUID.test(text);
+}

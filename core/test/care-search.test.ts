@@ -41,6 +41,7 @@ describe('searchPatients', () => {
     'Karl-Heinz/Müßig',
     'Øystein/De La Cruz',
     'Łucja/Nguyễn',
+    'Anna/Annabel',
   ];
   for (const [query, ...found] of [
     ['jose', "José O'Brien"],
@@ -69,6 +70,8 @@ describe('searchPatients', () => {
     ['de la cru', 'Øystein De La Cruz'],
     ['dela', 'Øystein De La Cruz'],
     ['lucja nguyen', 'Łucja Nguyễn'],
+    ['annab an', 'Anna Annabel'],
+    ['annab annab'],
     ['jo 1980-01-02', "José O'Brien"],
     ['1980-01-02 ob', "José O'Brien"],
     ['o j 1980-01-02', "José O'Brien"],

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
@@ -21,12 +22,15 @@ describe('migrate', () => {
 
   it('applies each file once when ten processes start at once', async () => {
     const script = fileURLToPath(new URL('support/migrating.ts', import.meta.url));
+    const children = Array.from({ length: 10 }, () =>
+      spawn(process.execPath, [script, url], { stdio: ['pipe', 'pipe', 'inherit'] }),
+    );
+    // All of them are running before the first one begins.
+    await Promise.all(children.map(({ stdout }) => once(stdout, 'data')));
+    for (const { stdin } of children) stdin.end();
     const applied = await Promise.all(
-      Array.from({ length: 10 }, async () => {
-        const child = spawn(process.execPath, [script, url], { stdio: ['ignore', 'pipe', 'inherit'] });
-        let output = '';
-        child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
-        const [code] = (await once(child, 'close')) as [number];
+      children.map(async (child) => {
+        const [output, [code]] = await Promise.all([text(child.stdout), once(child, 'close')]);
         assert.equal(code, 0);
         return output.split('\n').filter((line) => line !== '');
       }),

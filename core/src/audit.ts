@@ -24,7 +24,8 @@ import {
   type OwnAccess,
 } from './audit/list.ts';
 import { pruneBatch } from './audit/prune.ts';
-import { type Verification, type VerifyOptions, verifyTrail } from './audit/verify.ts';
+import { findLost, remember } from './audit/witness.ts';
+import { LOST, type Verification, type VerifyOptions, verifyTrail } from './audit/verify.ts';
 import { lagSeconds, sealAll, type Sealed } from './audit/seal.ts';
 import type { Page, PageInput } from '#platform/page';
 
@@ -57,6 +58,7 @@ export async function record(scope: Scope, entry: Entry): Promise<void> {
   const subjects = subjectsOf(content);
   if (subjects.length === 0) await insertEntry(scope.db, row);
   else await insertEntryWithSubjects(scope.db, { ...row, subjects });
+  remember(scope, content.id);
 }
 
 /**
@@ -108,6 +110,22 @@ export async function seal(scope: Scope, { headFile }: { headFile?: string | und
 /** Seconds since the oldest entry that is not sealed yet; 0 when all are. For the system, admins and auditors. */
 export async function sealLag(scope: Scope): Promise<number> {
   return transact(scope, lagSeconds);
+}
+
+/**
+ * Whether everything that this process committed is still there, sealed or waiting to be. Returns the ids of what is
+ * gone, and records them: `verify` names them. For the system, every few seconds in every process that records.
+ * Throws {@link Forbidden}.
+ */
+export async function witness(scope: Scope): Promise<readonly string[]> {
+  await permit(scope, scope.actor.role === 'system', { action: 'audit.witness', resourceType: 'AuditTrail' });
+  return transact(scope, async (scope) => {
+    const lost = await findLost(scope);
+    if (lost.length > 0) {
+      await record(scope, { action: LOST, resourceType: 'AuditEntry', resourceIds: lost, outcome: 'FAILURE' });
+    }
+    return lost;
+  });
 }
 
 /**

@@ -122,8 +122,8 @@ async function extend(scope: Scope, newest: SignedHead | null, leaves: readonly 
   await insertLeaves(db, {
     start,
     ids: leaves.map(({ id }) => id),
-    hashes: leaves.map(({ hash }) => hash),
-    macs: leaves.map(({ id }, i) => leafMac(vault, start + i, id)),
+    hashes: Buffer.concat(leaves.map(({ hash }) => hash)),
+    macs: Buffer.concat(leaves.map(({ id }, i) => leafMac(vault, start + i, id))),
   });
   if (nodes.length > 0) {
     await db
@@ -156,16 +156,19 @@ function notBefore(now: Temporal.Instant, newest: SignedHead | null): string {
 interface NewLeaves {
   readonly start: number;
   readonly ids: readonly string[];
-  readonly hashes: readonly Buffer[];
-  readonly macs: readonly Buffer[];
+  /** All hashes in one value, and all MACs: an array of bytea would travel as text. */
+  readonly hashes: Buffer;
+  readonly macs: Buffer;
 }
 
 async function insertLeaves(db: Db, { start, ids, hashes, macs }: NewLeaves): Promise<void> {
   await sql`
     insert into audit_leaves (leaf_index, entry_id, leaf_hash, mac)
-    select ${start}::bigint + place - 1, entry_id, leaf_hash, mac
-    from unnest(${ids}::uuid[], ${hashes}::bytea[], ${macs}::bytea[])
-      with ordinality as leaf (entry_id, leaf_hash, mac, place)`.execute(db);
+    select ${start}::bigint + place, id, substring(${hashes}::bytea from place * 32 + 1 for 32),
+      substring(${macs}::bytea from place * 32 + 1 for 32)
+    from (select id, place::int - 1 as place from unnest(${ids}::uuid[]) with ordinality as leaf (id, place)) leaf`.execute(
+    db,
+  );
 }
 
 async function insertHead(db: Db, head: SignedHead): Promise<void> {
@@ -214,13 +217,14 @@ async function unsealed(db: Db, { transactionId, entryId }: Position): Promise<U
 }
 
 /** Seconds since the oldest entry that is not sealed; 0 when all are. */
-export async function lagSeconds(scope: Scope): Promise<number> {
+export async function lagSeconds({ db, now }: Scope): Promise<number> {
+  const { transactionId, entryId } = await sealedThrough(db);
   const { rows } = await sql<{ at: Date }>`
-    select e.at from audit_sealed_through() s, audit_entries e
-    where (e.transaction_id, e.id) > (s.transaction_id, s.entry_id)
+    select e.at from audit_entries e
+    where (e.transaction_id, e.id) > (${transactionId}::xid8, ${entryId}::uuid)
       and not exists (select from audit_leaves l where l.entry_id = e.id)
     order by e.transaction_id, e.id
-    limit 1`.execute(scope.db);
+    limit 1`.execute(db);
   const oldest = rows[0]?.at.toTemporalInstant();
-  return oldest === undefined ? 0 : Math.max(0, oldest.until(scope.now).total('seconds'));
+  return oldest === undefined ? 0 : Math.max(0, oldest.until(now).total('seconds'));
 }

@@ -68,6 +68,9 @@ export interface VerifyOptions {
   readonly onProgress?: ((leaves: number, of: number) => void) | undefined;
 }
 
+/** The action of an entry in which a process reports what it had committed and did not find any more. */
+export const LOST = 'audit.lost';
+
 const BATCH = 5_000;
 
 export async function verifyTrail(scope: Scope, { trustedHead, onProgress }: VerifyOptions): Promise<Verification> {
@@ -163,6 +166,7 @@ class Walk {
     if (state === 'misplaced') return misplaced(db, this.#vault, leaf);
     if (state === 'edited' || state === 'inserted') return at(leaf, state);
     if (state === 'gone' && !(await this.#isPruned(db, leaf.leaf_index))) return at(leaf, 'deleted');
+    if (leaf.action === LOST) return lost(leaf);
     if (state === 'gone') this.pruned += 1;
     else this.checked += 1;
     this.#edge.append(leaf.leaf_hash);
@@ -256,6 +260,12 @@ const MESSAGES = {
 
 function at(leaf: LeafRow, kind: keyof typeof MESSAGES): Damage {
   return { kind, leafIndex: leaf.leaf_index, entryId: leaf.entry_id, message: MESSAGES[kind] };
+}
+
+/** At the place of the report: the entry itself never had one. */
+function lost(leaf: LeafRow): Damage {
+  const [entryId = null] = leaf.resource_ids ?? [];
+  return { kind: 'deleted', leafIndex: leaf.leaf_index, entryId, message: 'an entry was gone before it was sealed' };
 }
 
 function gone(leafIndex: number): Damage {

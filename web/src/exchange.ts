@@ -38,3 +38,9 @@ const PURPOSES = new Set(['treatment', 'payment', 'operations', 'patient-request
 function purposeOf(given: string | string[] | undefined): string | undefined {
   return typeof given === 'string' && PURPOSES.has(given) ? given : undefined;
 }
+
+/** The path alone: what stands behind a question mark may be anything. */
+export function pathOf({ url = '/' }: IncomingMessage): string {
+  const path = url.split('?', 1)[0] as string;
+  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+}

@@ -11,7 +11,7 @@ import { type Authenticate, sessionCookie } from './authentication.ts';
 import { originOf } from './exchange.ts';
 import { createGraphqlHttp } from './graphql/http.ts';
 import type { Operation } from './graphql/documents.ts';
-import type { Operate, OperationResult } from './graphql/operations.ts';
+import type { Operate, OperationRequest, OperationResult } from './graphql/operations.ts';
 import type { LiveConnections } from './live.ts';
 import type { Metrics } from './metrics.ts';
 import type { RateLimits } from './rate-limits.ts';
@@ -37,33 +37,11 @@ export interface GraphqlEndpoint {
 const STRICT = new Set(['login', 'refreshToken', 'register', 'requestVerification', 'changePassword']);
 
 export function createGraphqlEndpoint(options: EndpointOptions): GraphqlEndpoint {
-  const { app, authenticate, limits, live, metrics, operate } = options;
-
-  async function admit(operation: Operation, actor: Actor | null, origin: Origin): Promise<void> {
-    const attempts = operation.rootFields.filter((field) => STRICT.has(field)).length;
-    if (attempts > 0) await limits.signIn(origin.ip, attempts);
-    if (actor !== null) await limits.principal(actor);
-  }
-
-  /** Carries out one operation and counts how it went. */
-  async function run(request: Parameters<Operate>[0], asked: Who): Promise<OperationResult> {
-    let type = 'unknown';
-    let label = 'unknown';
-    const result = await operate(request, {
-      ...asked,
-      async onOperation(operation) {
-        type = operation.definition.operation;
-        label = operation.label;
-        asked.onLabel?.(label);
-        await admit(operation, asked.actor, asked.origin);
-      },
-    });
-    metrics.graphql({ type, operation: label, outcome: outcomeOf(result) });
-    return result;
-  }
+  const { app, authenticate, limits, live, bodyTimeoutMs } = options;
+  const run = createRun(options);
 
   const answer = createGraphqlHttp({
-    bodyTimeoutMs: options.bodyTimeoutMs,
+    bodyTimeoutMs,
     log: app.log,
     async operate(request, exchange) {
       const { actor, origin } = exchange;
@@ -90,8 +68,44 @@ export function createGraphqlEndpoint(options: EndpointOptions): GraphqlEndpoint
         await limits.address(origin.ip);
         return authenticate(request, origin, authorization);
       },
-      operate: (request, actor, origin) => run(request, { actor, origin, mayMutate: true }),
+      async operate(request, actor, origin) {
+        let operation = 'unknown';
+        const startedAt = performance.now();
+        const onLabel = (label: string) => (operation = label);
+        const result = await run(request, { actor, origin, mayMutate: true, onLabel });
+        const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
+        const who = { requestId: origin.id, actorId: actor?.id, role: actor?.role };
+        app.log.info('socket operation', { ...who, operation, durationMs, code: outcomeOf(result) });
+        return result;
+      },
     },
+  };
+}
+
+type Run = (request: OperationRequest, asked: Who) => Promise<OperationResult>;
+
+/** Carries out one operation, once its limits let it, and counts how it went. */
+function createRun({ limits, metrics, operate }: EndpointOptions): Run {
+  async function admit(operation: Operation, actor: Actor | null, origin: Origin): Promise<void> {
+    const attempts = operation.rootFields.filter((field) => STRICT.has(field)).length;
+    if (attempts > 0) await limits.signIn(origin.ip, attempts);
+    if (actor !== null) await limits.principal(actor);
+  }
+
+  return async (request, asked) => {
+    let type = 'unknown';
+    let label = 'unknown';
+    const result = await operate(request, {
+      ...asked,
+      async onOperation(operation) {
+        type = operation.definition.operation;
+        label = operation.label;
+        asked.onLabel(label);
+        await admit(operation, asked.actor, asked.origin);
+      },
+    });
+    metrics.graphql({ type, operation: label, outcome: outcomeOf(result) });
+    return result;
   };
 }
 
@@ -99,7 +113,7 @@ interface Who {
   readonly actor: Actor | null;
   readonly origin: Origin;
   readonly mayMutate: boolean;
-  readonly onLabel?: (label: string) => void;
+  readonly onLabel: (label: string) => void;
 }
 
 export const CSRF_HEADER = 'x-careflex-csrf';

@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream';
 import type { App } from '@careflex/core/app';
 import type { Log } from '@careflex/core/platform/log';
-import { type Exchange, originOf } from './exchange.ts';
+import { type Exchange, originOf, pathOf } from './exchange.ts';
 import { mask } from './graphql/faults.ts';
 import { answerJson } from './health.ts';
 import type { Metrics } from './metrics.ts';
@@ -108,11 +108,6 @@ function report(exchange: Exchange, metrics: Metrics, log: Log): void {
     role: actor?.role,
     operation,
   });
-}
-
-function pathOf({ url = '/' }: IncomingMessage): string {
-  const path = url.split('?', 1)[0] as string;
-  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
 }
 
 /** What is thrown outside an operation has the form that an operation's errors have. */

@@ -27,6 +27,7 @@ import { type Extra, useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
 import { MAX_BODY_BYTES } from './body.ts';
 import type { OperationRequest, OperationResult } from './graphql/operations.ts';
+import { pathOf } from './exchange.ts';
 import type { LiveConnections } from './live.ts';
 
 export interface SocketOptions {
@@ -70,6 +71,7 @@ export function createSockets(options: SocketOptions): Sockets {
 
   return {
     upgrade(request, socket, head) {
+      if (pathOf(request) !== '/graphql') return refuse(socket);
       server.handleUpgrade(request, socket, head, (opened) => server.emit('connection', opened, request));
     },
     async close() {
@@ -77,6 +79,11 @@ export function createSockets(options: SocketOptions): Sockets {
       await handling.dispose();
     },
   };
+}
+
+function refuse(socket: Duplex): void {
+  socket.on('error', () => socket.destroy());
+  socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
 }
 
 /** The library carries an execution's arguments from `onSubscribe` to `execute`; ours are a result already. */

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import * as accounts from '@careflex/core/accounts';
 import * as care from '@careflex/core/care';
+import { asSuperuser } from '@careflex/core/testing';
 import { type Client, createClient } from 'graphql-ws';
 import { WebSocket } from 'ws';
 import { useApi } from './support/api.ts';
@@ -98,6 +99,20 @@ describe('a socket', () => {
     await api.graphql('mutation { logout }', {}, { as: person });
     const { code, reason } = await closed;
     assert.deepEqual([code, reason], [4401, 'The session has ended']);
+  });
+
+  test('closes with 4401 once its session has run out, of which nobody tells', async () => {
+    const person = await api.newPerson('agent');
+    const { client, closed } = openClient(person.token);
+    await client.iterate({ query: '{ me { id } }' }).next();
+    await asSuperuser("update sessions set expires_at = '2020-01-01' where id = $1", [person.sessionId]);
+    assert.equal((await closed).code, 4401);
+  });
+
+  test('is opened at /graphql only', async () => {
+    const socket = new WebSocket(`${api.url.replace('http', 'ws')}/other`, PROTOCOL);
+    const [error] = (await once(socket, 'error')) as [Error];
+    assert.match(error.message, /404/);
   });
 
   test('is held to the limits of HTTP', async () => {

@@ -24,6 +24,7 @@ import { FACTS, defaults, differences, isRename, merged } from './care/facts.ts'
 import {
   type NewPatient,
   type PatientChanges,
+  isExternalId,
   parseChanges,
   parseEmail,
   parseNewPatient,
@@ -31,7 +32,7 @@ import {
 } from './care/input.ts';
 import { liveByEmail, liveByExternalId, liveById, liveByIds, liveByPhone } from './care/look-ups.ts';
 import { PATIENT_STATUSES, type Patient, type PatientDetails, type PatientStatus } from './care/patient.ts';
-import { mayReach, permitAdmin, permitChange, permitReader, permitRecord, permitStaff } from './care/policy.ts';
+import { isUuid, mayReach, permitAdmin, permitChange, permitReader, permitRecord, permitStaff } from './care/policy.ts';
 import {
   PATIENT_COLUMNS,
   type PatientView,
@@ -232,7 +233,6 @@ export async function findPatient(scope: Scope, id: string): Promise<Patient | n
     if (thrown instanceof NotFound) return null;
     throw thrown;
   }
-  if (!isUuid(id)) return null;
 
   return transact(scope, async (scope) => {
     const [row] = await liveById(scope.db, { id });
@@ -246,7 +246,6 @@ export async function findPatient(scope: Scope, id: string): Promise<Patient | n
 export async function patientDetails(scope: Scope, id: string): Promise<PatientDetails> {
   const action = 'patient.readDetails';
   await permitRecord(scope, id, action);
-  if (!isUuid(id)) throw new NotFound('Patient');
 
   return transact(scope, async (scope) => {
     const row = await scope.db
@@ -270,7 +269,7 @@ export async function patientsByIds(scope: Scope, ids: readonly string[]): Promi
   const reachable = ids.filter((id) => mayReach(scope.actor, id) && isUuid(id));
 
   return transact(scope, async (scope) => {
-    const foreign = ids.filter((id) => !mayReach(scope.actor, id));
+    const foreign = ids.filter((id) => !mayReach(scope.actor, id) && isUuid(id));
     if (foreign.length > 0) await audit.record(scope, { action, ...PATIENT, resourceIds: foreign, outcome: 'DENIED' });
     const found = await shown(scope, action, await liveByIds(scope.db, { ids: reachable }));
     return new Map(found.map((patient) => [patient.id, patient]));
@@ -348,8 +347,10 @@ export async function patientByEmail(scope: Scope, email: string): Promise<Patie
 export async function findByExternalId(scope: Scope, externalId: string): Promise<Patient | null> {
   const action = 'patient.findByExternalId';
   await permitStaff(scope, action);
+  if (!isExternalId(externalId)) return null;
+
   return transact(scope, async (scope) => {
-    const [patient] = await shown(scope, action, await liveByExternalId(scope.db, { externalId }));
+    const [patient] = await shown(scope, action, await liveByExternalId(scope.db, { externalId: externalId.trim() }));
     return patient ?? null;
   });
 }
@@ -385,9 +386,6 @@ export async function patientsToRegister(scope: Scope, input: Registrant): Promi
     return shown(scope, action, matches);
   });
 }
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-const isUuid = (id: string): boolean => UUID.test(id);
 
 /** Does the change once per key. A repeat shows the patient as it stands by now. */
 async function repeatable(scope: Scope, of: Once, change: () => Promise<Patient>): Promise<Patient> {

@@ -85,6 +85,18 @@ describe('a copy of the database', () => {
   );
 
   test(
+    'does not show how long a name is',
+    committed(async (scope) => {
+      const ids: string[] = [];
+      for (const lastName of ['Li', 'Wolfeschlegelsteinhausen']) {
+        ids.push((await care.createPatient(scope, { firstName: 'Jo', lastName })).id);
+      }
+      const sizes = await asSuperuser('select distinct length(identity) from patients where id = any($1)', [ids]);
+      assert.equal(sizes.length, 1);
+    }),
+  );
+
+  test(
     'does not show that two patients share a name, nor how often one occurs',
     committed(async (scope) => {
       for (let i = 0; i < 3; i++)

@@ -61,7 +61,7 @@ describe('findPatient, getPatient and patientsByIds', () => {
   test(
     'answer nothing for an id that nobody has, or that is none',
     sandboxed(async (scope) => {
-      for (const id of [randomUUID(), 'x', '']) {
+      for (const id of [randomUUID(), 'x', '', '\0']) {
         assert.equal(await care.findPatient(scope, id), null);
         assert.equal((await care.patientsByIds(scope, [id])).size, 0);
       }
@@ -85,7 +85,8 @@ describe('findPatient, getPatient and patientsByIds', () => {
       const [own, other] = (await several(scope, 2)) as [string, string];
       const patient = as(scope, actor('patient', { patientId: own }));
       assert.equal((await care.getPatient(patient, own)).id, own);
-      assert.deepEqual([...(await care.patientsByIds(patient, [own, other])).keys()], [own]);
+      assert.deepEqual([...(await care.patientsByIds(patient, [own, other, '\0'])).keys()], [own]);
+      assert.equal(await care.findPatient(patient, '\0'), null);
       assert.equal(await care.findPatient(patient, other), null);
       await assert.rejects(care.patientDetails(patient, other), { code: 'NOT_FOUND' });
       await assert.rejects(care.updatePatient(patient, other, { phone: null }), { code: 'NOT_FOUND' });
@@ -126,7 +127,7 @@ describe('patientsByPhone, patientByEmail and findByExternalId', () => {
       assert.equal((await care.patientByEmail(scope, ' ADA@example.test'))?.id, id);
       assert.equal((await care.findByExternalId(scope, 'x1'))?.id, id);
       assert.equal(await care.patientByEmail(scope, 'adam@example.test'), null);
-      assert.equal(await care.findByExternalId(scope, 'X1'), null);
+      for (const none of ['X1', '', '\0']) assert.equal(await care.findByExternalId(scope, none), null);
       await assert.rejects(care.patientByEmail(scope, 'ada'), InvalidInput);
       for (const action of ['patient.findByEmail', 'patient.findByExternalId']) {
         assert.deepEqual(

@@ -95,15 +95,21 @@ describe('createPatient', () => {
         language: 'not a language',
         preferences: { channels: ['SMS', 'SMS'], quietHours: { from: '25:00', to: '9' } },
         furtherPhones: ['212 555 0100', 'x'],
+        externalId: 'a\0',
+        notes: 7,
+        idempotencyKey: '\0',
       } as unknown as care.NewPatient;
       const issues = await issuesOf(care.createPatient(scope, input));
       assert.deepEqual(Object.keys(issues).toSorted(), [
         'dateOfBirth',
         'email',
+        'externalId',
         'firstName',
         'furtherPhones.1',
+        'idempotencyKey',
         'language',
         'lastName',
+        'notes',
         'phone',
         'preferences.channels',
         'preferences.quietHours.from',

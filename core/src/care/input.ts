@@ -21,6 +21,10 @@ export function normalisePhone(text: string, region: string): string | null {
   return number && (number.isValid() || INVENTED_PHONE.test(number.number)) ? number.number : null;
 }
 
+const CONTROL = /\p{Cc}/u;
+const printable = (text: string) => !CONTROL.test(text);
+const NO_CONTROLS = 'expected no control characters';
+
 const MAX_NAME_WORDS = 16;
 
 const name = z
@@ -32,7 +36,7 @@ const name = z
       .min(1, 'expected a name')
       .max(100, 'expected at most 100 characters')
       .refine((text) => text === '' || /\p{L}/u.test(text), 'expected letters')
-      .refine((text) => !/\p{Cc}/u.test(text), 'expected no control characters')
+      .refine(printable, NO_CONTROLS)
       .refine((text) => text.split(/[\s\p{Pd}]/u).length <= MAX_NAME_WORDS, `expected at most ${MAX_NAME_WORDS} words`),
   );
 
@@ -94,7 +98,14 @@ const address = z.object({
   country: line.nullish().transform((value) => value ?? null),
 });
 
-const externalId = z.string().trim().min(1, 'expected an id').max(200, 'expected at most 200 characters');
+const externalId = z
+  .string()
+  .trim()
+  .min(1, 'expected an id')
+  .max(200, 'expected at most 200 characters')
+  .refine(printable, NO_CONTROLS);
+export const isExternalId = (text: string): boolean => externalId.safeParse(text).success;
+
 const timeZone = z.string().refine(isTimeZone, 'expected an IANA time zone such as America/New_York');
 
 /** The fields that may be left out, given, or given as null to say that there is none. */
@@ -112,7 +123,7 @@ const optional = (region: string) => ({
   notes: z.string().trim().max(10_000, 'expected at most 10000 characters').nullish(),
 });
 
-const idempotencyKey = z.string().min(1).max(200).nullish();
+const idempotencyKey = z.string().min(1).max(200).refine(printable, NO_CONTROLS).nullish();
 
 function schemasOf(region: string) {
   const names = { firstName: name, lastName: name };

@@ -30,6 +30,7 @@ export function permitAdmin(scope: Scope, action: string): Promise<void> {
  * on record, the answer is {@link NotFound}. Everybody else who may not gets {@link Forbidden}.
  */
 export async function permitRecord(scope: Scope, id: string, action: string): Promise<void> {
+  if (!isUuid(id)) throw new NotFound('Patient');
   try {
     await permit(scope, mayReach(scope.actor, id), { action, resourceType: 'Patient', resourceId: id });
   } catch (thrown) {
@@ -43,6 +44,10 @@ export function permitChange(scope: Scope, id: string, facts: readonly (keyof Fa
   const entry = { action: 'patient.update', resourceType: 'Patient', resourceId: id, changedFields: facts };
   return audit.permit(scope, allowed, entry);
 }
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+/** Anything else is nobody's id, and the database would not take it for one. */
+export const isUuid = (id: string): boolean => UUID.test(id);
 
 export function mayReach(actor: Actor, id: string): boolean {
   return isStaff(actor) || (actor.role === 'patient' && actor.patientId === id);

@@ -150,11 +150,20 @@ function sealFacts(vault: Vault, { id, key }: { id: string; key: Key }, facts: F
     time_zone: facts.timeZone,
     language: facts.language,
     preferences: JSON.stringify(facts.preferences),
-    identity: seal(key, place('identity', id), JSON.stringify(identity)),
-    details: empty ? null : seal(key, place('details', id), JSON.stringify(details)),
+    identity: seal(key, place('identity', id), padded(identity)),
+    details: empty ? null : seal(key, place('details', id), padded(details)),
     email_index: email === null ? null : emailIndex(vault, email),
     phone_index: phone === null ? null : phoneIndex(vault, phone),
   };
+}
+
+const PADDED_TO = 64;
+
+/** JSON in steps of 64 bytes: how long a name is cannot be told from how long its sealed form is. */
+function padded(value: object): string {
+  const text = JSON.stringify(value);
+  const bytes = Buffer.byteLength(text);
+  return text + ' '.repeat(Math.ceil(bytes / PADDED_TO) * PADDED_TO - bytes);
 }
 
 function openColumn(

@@ -23,7 +23,11 @@ declare module './database.ts' {
   }
 }
 
-const IdempotencyKey = z.string().min(1).max(200);
+const IdempotencyKey = z
+  .string()
+  .min(1)
+  .max(200)
+  .regex(/^\P{Cc}*$/u, 'expected no control characters');
 
 export interface Once {
   /** Keys are the caller's own, and per operation. Without one the work is simply done. */

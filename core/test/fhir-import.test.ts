@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import * as audit from '#audit';
 import * as care from '#care';
 import * as fhir from '#fhir-import';
 import { Forbidden } from '#platform/errors';
@@ -133,6 +134,20 @@ describe('importDirectory', () => {
   );
 
   test(
+    'holds no line in memory that is too long',
+    sandboxed(async (scope) => {
+      const packed = gzipSync(Buffer.alloc(MIB, 'x'));
+      const end = gzipSync(Buffer.concat([Buffer.from('\n'), line(fhirPatient('a'))]));
+      const endless = Buffer.concat([...Array.from({ length: 512 }, () => packed), end]);
+      const before = process.resourceUsage().maxRSS;
+      const { counts } = await imported(scope, { 'Patient.ndjson.gz': endless });
+      assert.deepEqual([counts.Patient.refused, counts.Patient.created], [1, 1]);
+      // In KiB.
+      assert.ok(process.resourceUsage().maxRSS - before < 200 * 1024);
+    }),
+  );
+
+  test(
     'knows an id again among thousands',
     sandboxed(async (scope) => {
       const organization = (id: string) => ({ resourceType: 'Organization', id, name: 'House' });
@@ -202,6 +217,11 @@ describe('importDirectory', () => {
         for (const role of ['agent', 'patient', 'auditor'] as const) {
           await assert.rejects(fhir.importDirectory(as(scope, role), directory), Forbidden);
         }
+        const { items } = await audit.list(as(scope, 'admin'), { action: 'fhir.import' });
+        assert.deepEqual(
+          items.map(({ node }) => [node.userRole, node.outcome]),
+          ['auditor', 'patient', 'agent'].map((role) => [role, 'DENIED']),
+        );
         const { counts } = await fhir.importDirectory(as(scope, 'admin'), directory);
         assert.equal(counts.Patient.created, 1);
       });

@@ -96,10 +96,11 @@ describe('phones and e-mail', () => {
           phone('212-555-0102', { period: { end: '2026-03-01' } }),
           { system: 'fax', value: '212-555-0103' },
           phone('tel:+1-212-555-0104', { use: 'home', period: { end: '2026-03' } }),
-          phone('(212) 555 0104', { use: 'work' }),
+          phone('(212) 555 0105', { use: 'work' }),
+          phone('+1 212.555.0104', { use: 'work' }),
         ],
       },
-      ['+12125550104'],
+      ['+12125550104', '+12125550105'],
     ],
     'an invented number of area code 555 counts': [
       { telecom: [phone('555-907-9875', { use: 'home' })] },
@@ -240,7 +241,7 @@ describe('addresses', () => {
       'of a state without summer time': [zoneOf({ state: 'AZ', country: 'USA' }), 'America/Phoenix'],
       'of a state in two zones, where most people live': [zoneOf({ state: 'ID', country: 'US' }), 'America/Boise'],
       'of a territory': [zoneOf({ state: 'Puerto Rico', country: 'United States' }), 'America/Puerto_Rico'],
-      'of the clinic, elsewhere': [zoneOf({ state: 'DE', country: 'Germany' }), 'America/New_York'],
+      'of the clinic, elsewhere': [zoneOf({ state: 'CA', country: 'Canada' }), 'America/New_York'],
       'of the clinic, without an address': [{}, 'America/New_York'],
     }));
 });

@@ -114,6 +114,25 @@ describe('importDirectory, whatever stands in a line', () => {
   );
 
   test(
+    'refuses JSON that breaks off into something else, and repeats nothing of it',
+    sandboxed(async (scope) => {
+      const cut = fc.tuple(resource, fc.integer({ min: 0, max: 999 }));
+      await fc.assert(
+        fc.asyncProperty(fc.array(cut, { minLength: 1, maxLength: 10 }), async (cuts) => {
+          const lines = cuts.map(([[, value], place]) => {
+            const whole = JSON.stringify(value);
+            return `${whole.slice(0, 1 + (place % (whole.length - 1)))}${MARK}`;
+          });
+          const { counts, findings } = await imported(scope, { 'Patient.ndjson': lines });
+          assert.equal(counts.Patient.refused, lines.length);
+          refuseLeak(findings);
+        }),
+        { numRuns: 60 },
+      );
+    }),
+  );
+
+  test(
     'takes or refuses any bytes',
     sandboxed(async (scope) => {
       const bytes = fc.uint8Array({ maxLength: 2000 }).map((array) => Buffer.from(array));

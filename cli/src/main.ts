@@ -1,6 +1,7 @@
 /** The command line. Every command says in one sentence what went wrong, and in its exit code whether anything did. */
 import { Command, CommanderError } from 'commander';
 import { environment } from '@careflex/core/platform/config';
+import { addAudit } from './commands/audit.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addImport } from './commands/import.ts';
 import { addKeys } from './commands/keys.ts';
@@ -23,7 +24,7 @@ function commandLine(): Command {
 Exit codes: 0 done, or ended when asked to; 1 it failed, or found something wrong; 2 wrong usage or configuration;
 130 and 143 stopped before it was done.`,
     );
-  for (const add of [addStart, addServers, addMigrate, addImport, addUsers, addKeys, addSearch, addDoctor])
+  for (const add of [addStart, addServers, addMigrate, addImport, addUsers, addKeys, addAudit, addSearch, addDoctor])
     add(program);
   return program;
 }

@@ -18,6 +18,6 @@ export function examples(...lines: readonly string[]): string {
 }
 
 /** `1 line`, `2 lines` */
-export function count(n: number, noun: string): string {
-  return `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`;
+export function count(n: number, noun: string, plural = `${noun}s`): string {
+  return `${n.toLocaleString('en')} ${n === 1 ? noun : plural}`;
 }

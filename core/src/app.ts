@@ -1,4 +1,5 @@
 /** The composition root: what a process is made of, opened together and closed together. */
+import * as audit from '#audit';
 import { type Email, openEmail } from './integrations/email.ts';
 import { guard } from './integrations/guard.ts';
 import { openSms, type Sms } from './integrations/sms.ts';
@@ -67,6 +68,13 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
       onError: (error) => log.warn('Events could not be sequenced', { error }),
     }),
   );
+  parts.use(
+    ticker({
+      everyMs: WITNESS_MS,
+      run: () => witness(ownWork(), log),
+      onError: (error) => log.warn('Audit entries could not be witnessed', { error }),
+    }),
+  );
   const reactAndSequence: Scope['react'] = async (scope, topic, payload) => {
     await react(scope, topic as Topic, payload as Events[Topic]);
     afterCommit(scope, sequencer.wake);
@@ -90,6 +98,14 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
 
 /** The request id of what the platform does by itself. */
 const OWN_REQUEST: Origin = { id: 'platform', ip: null, userAgent: null };
+
+const WITNESS_MS = 5_000;
+
+/** Each process vouches for what it committed itself. */
+async function witness(scope: Scope, log: Log): Promise<void> {
+  const lost = await audit.witness(scope);
+  if (lost.length > 0) log.error('Audit entries that were committed are gone', { count: lost.length });
+}
 
 interface JobsParts {
   readonly databaseUrl: string;

@@ -30,11 +30,12 @@ export async function startWorkers(app: App): Promise<AsyncDisposable> {
 }
 
 function consumed(app: App, worker: Worker<Queue>): Consumed {
+  const { config, integrations } = app;
   return {
     slots: worker.slots,
     timeoutSeconds: worker.timeoutSeconds,
     run: ({ id, payload, attempt, signal }) =>
-      worker.run({ scope: systemScope(app, id), payload, attempt, signal, integrations: app.integrations }),
+      worker.run({ scope: systemScope(app, id), payload, attempt, signal, config, integrations }),
   };
 }
 

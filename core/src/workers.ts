@@ -18,6 +18,7 @@ declare module '#platform/jobs' {
 export interface Work<Q extends Queue> extends Pick<RunningJob, 'attempt' | 'signal'> {
   readonly scope: Scope;
   readonly payload: Queues[Q];
+  readonly config: Config;
   readonly integrations: Integrations;
 }
 
@@ -43,7 +44,7 @@ export const workers: { readonly [Q in Queue]: Worker<Q> } = {
   housekeeping: {
     run: housekeeping,
     slots: 1,
-    timeoutSeconds: 300,
+    timeoutSeconds: 1_800,
     retries: 3,
     firstRetrySeconds: 60,
     lastRetrySeconds: 900,

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import * as accounts from '@careflex/core/accounts';
 import type { App } from '@careflex/core/app';
+import * as audit from '@careflex/core/audit';
 import * as care from '@careflex/core/care';
 import { type DatabaseAccess, databaseTime, loginRoleFaults } from '@careflex/core/installation';
 import type { Config } from '@careflex/core/platform/config';
@@ -43,6 +44,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   clock,
   keys,
   jobs,
+  'audit trail': auditTrail,
   messages,
   secrets,
 };
@@ -112,6 +114,15 @@ async function jobs({ app }: Patient): Promise<Omit<Finding, 'name'>> {
   return dead > 0
     ? note(`${count(dead, 'job')} failed for good and wait in ${DEAD_LETTERS}`)
     : ok('none has failed for good');
+}
+
+const TOLERATED_LAG_SECONDS = 60;
+
+async function auditTrail({ app }: Patient): Promise<Omit<Finding, 'name'>> {
+  const seconds = Math.round(await audit.sealLag(commandScope(app)));
+  if (seconds > TOLERATED_LAG_SECONDS)
+    return note(`its oldest unsealed entry is ${seconds} s old; is a worker running?`);
+  return ok('is sealed; "careflex audit verify" checks it');
 }
 
 async function messages({ config }: Patient): Promise<Omit<Finding, 'name'>> {

@@ -117,7 +117,7 @@ describe('an ended session', () => {
       await listener.connect();
       try {
         await listener.query('listen sessions');
-        const heard = once(listener, 'notification');
+        const heard = once(listener, 'notification', { signal: AbortSignal.timeout(10_000) });
         await accounts.logout(mine);
         const [{ payload }] = (await heard) as [pg.Notification];
         assert.equal(payload, actor.sessionId);

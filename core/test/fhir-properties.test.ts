@@ -8,6 +8,9 @@ import { sandboxed } from './support/testing.ts';
 
 const MARK = 'Qj7';
 
+/** A failure is shown as it was found: to make it smaller would take thousands of imports. */
+const runs = (numRuns: number) => ({ numRuns, endOnFailure: true });
+
 /** Text that can be told from anything a report says by itself. */
 const marked = fc.string({ unit: 'binary', maxLength: 20 }).map((text) => `${MARK}${text}`);
 const leaf = fc.oneof(marked, fc.integer(), fc.double(), fc.boolean(), fc.constant(null), fc.constant('2020-02-30'));
@@ -83,7 +86,7 @@ describe('importDirectory, whatever stands in a line', () => {
           assert.equal(counts[type].refused, values.length);
           refuseLeak(findings);
         }),
-        { numRuns: 40 },
+        runs(40),
       );
     }),
   );
@@ -106,7 +109,7 @@ describe('importDirectory, whatever stands in a line', () => {
           }
           refuseLeak(findings);
         }),
-        { numRuns: 60 },
+        runs(60),
       );
       // Else the property would say nothing of what is behind the first check.
       for (const type of RESOURCE_TYPES) assert.ok((taken.get(type) ?? 0) >= 5, `${taken.get(type)} of ${type} taken`);
@@ -127,7 +130,7 @@ describe('importDirectory, whatever stands in a line', () => {
           assert.equal(counts.Patient.refused, lines.length);
           refuseLeak(findings);
         }),
-        { numRuns: 60 },
+        runs(60),
       );
     }),
   );
@@ -141,7 +144,7 @@ describe('importDirectory, whatever stands in a line', () => {
           const { counts } = await imported(scope, { 'Patient.ndjson': content, 'Location.ndjson.gz': content });
           assert.equal(counts.Patient.created + counts.Location.created, 0);
         }),
-        { numRuns: 60 },
+        runs(60),
       );
     }),
   );

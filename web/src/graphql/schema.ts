@@ -4,6 +4,7 @@ import './patients.ts';
 import './accounts.ts';
 import './users.ts';
 import './audit.ts';
+import './directory.ts';
 import { builder } from './builder.ts';
 
 export const schema = builder.toSchema();

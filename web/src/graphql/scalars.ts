@@ -4,6 +4,7 @@
  */
 import { GraphQLError, Kind, type ValueNode, valueFromASTUntyped } from 'graphql';
 import { builder } from './builder.ts';
+import { instantText } from './instant-text.ts';
 
 // An interface would not do: Pothos wants an index signature.
 export type Scalars = {
@@ -20,8 +21,9 @@ const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const DECIMAL = /^-?\d{1,20}(\.\d{1,10})?$/;
 
 builder.scalarType('DateTime', {
-  description: 'An instant by RFC 3339, such as 2026-03-08T14:00:00Z. Answers are always in UTC.',
+  description: 'An instant by RFC 3339, such as 2026-03-08T14:00:00Z. Answers are in UTC, to the millisecond.',
   ...textual('an instant such as 2026-03-08T14:00:00Z', INSTANT, (text) => Temporal.Instant.from(text)),
+  serialize: (instant) => instantText(instant.epochMilliseconds),
 });
 
 builder.scalarType('LocalDateTime', {

@@ -10,10 +10,14 @@ import path from 'node:path';
 import process from 'node:process';
 
 const require = createRequire(import.meta.url);
-const node = path.join(path.dirname(require.resolve('node/package.json')), 'bin', 'node');
+const installed = path.dirname(require.resolve('node/package.json'));
 const main = path.join(import.meta.dirname, '../src/main.ts');
 
-const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
+const child = spawn(path.join(installed, 'bin/node'), [main, ...process.argv.slice(2)], {
+  stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  // What was compiled once is not compiled again: it halves the time to start.
+  env: { NODE_COMPILE_CACHE: path.join(installed, '../.cache/careflex'), ...process.env },
+});
 // The terminal sends its signals to the whole group; from elsewhere they come to this process alone.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => {

@@ -3,6 +3,7 @@ import { chmodSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { careflex, type Environment, newPlace, type Place, run } from './support/careflex.ts';
 
 describe('careflex start', () => {
@@ -23,6 +24,7 @@ describe('careflex start', () => {
     const secrets = path.join(place.environment['CAREFLEX_DATA_DIR'] ?? '', 'secrets.json');
     assert.equal(statSync(secrets).mode & 0o777, 0o600);
     assert.equal(await signIn(place.url), 'Session');
+    assert.match(await codeSentBy(place), /^Your CareFlex code is \d{6}\./);
 
     const postgres = postmaster(place);
     running.signalGroup('SIGINT');
@@ -146,17 +148,36 @@ describe('careflex start, where it cannot', { concurrency: true }, () => {
 
 /** The kind of the answer, or its error's code. */
 async function signIn(url: string): Promise<string> {
-  const query = `mutation { login(email: "agent@demo.careflex.test", password: "careflex-demo") { __typename } }`;
+  const { data, errors } = await ask<{ login: { __typename: string } | null }>(
+    url,
+    `mutation { login(email: "agent@demo.careflex.test", password: "careflex-demo") { __typename } }`,
+  );
+  return data?.login?.__typename ?? errors?.[0]?.extensions.code ?? 'nothing';
+}
+
+/** The e-mail with a code, as the simulators' page shows it. */
+async function codeSentBy({ url, environment }: Place): Promise<string> {
+  await ask(url, `mutation { requestVerification(contact: { email: "patient@demo.careflex.test" }) { __typename } }`);
+  const page = `http://localhost:${Number(environment.PORT) + 1}/messages.json`;
+  for (;;) {
+    const [newest] = (await (await fetch(page)).json()) as { body: string }[];
+    if (newest) return newest.body;
+    await sleep(20);
+  }
+}
+
+interface Answer<Data> {
+  readonly data?: Data | null;
+  readonly errors?: readonly { readonly extensions: { readonly code: string } }[];
+}
+
+async function ask<Data>(url: string, query: string): Promise<Answer<Data>> {
   const response = await fetch(`${url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ query }),
   });
-  const { data, errors } = (await response.json()) as {
-    data?: { login: { __typename: string } | null } | null;
-    errors?: { extensions: { code: string } }[];
-  };
-  return data?.login?.__typename ?? errors?.[0]?.extensions.code ?? 'nothing';
+  return (await response.json()) as Answer<Data>;
 }
 
 function postmaster({ environment }: Place): number {

@@ -1,6 +1,7 @@
 /** The command line. Every command says in one sentence what went wrong, and in its exit code whether anything did. */
 import { Command, CommanderError } from 'commander';
 import { environment } from '@careflex/core/platform/config';
+import about from '../package.json' with { type: 'json' };
 import { addAudit } from './commands/audit.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addImport } from './commands/import.ts';
@@ -16,6 +17,7 @@ import { listenForStop } from './stop.ts';
 function commandLine(): Command {
   const program = new Command('careflex')
     .description('CareFlex: healthcare scheduling and benefits')
+    .version(about.version)
     .exitOverride()
     .showHelpAfterError('(careflex --help shows what there is)')
     .addHelpText(

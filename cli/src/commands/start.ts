@@ -40,9 +40,10 @@ async function start(): Promise<void> {
   const configured = loadConfig();
   await using parts = new AsyncDisposableStack();
   await refuseTakenPort(configured);
+  const own = configured.DATABASE_URL === undefined;
+  const database = parts.use(await (own ? ownDatabase(configured) : openDatabase(configured)));
   const simulators = configured.NODE_ENV === 'production' ? null : parts.use(await simulate(configured));
   const config = simulators === null ? configured : connectedTo(simulators, configured);
-  const database = parts.use(await (config.DATABASE_URL === undefined ? ownDatabase(config) : openDatabase(config)));
   const url = await untilStopped(openAll(parts, config, database));
   process.stdout.write(welcome({ url, config, simulators }));
   await stoppedOr(database.ended);

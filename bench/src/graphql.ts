@@ -1,12 +1,12 @@
 /**
- * One patient by id, and a page of 50, through the whole API: as a ratio to pgbench that runs the very same
- * statements in the same transactions, on the same server, in turns within one run.
+ * One patient by id, and a page of 50, through the whole API: as a ratio to the very same statements in the same
+ * transactions by pgbench, on the same server, in turns within one run.
  *
  *     node bench/src/graphql.ts [patients] [seconds a turn] [turns]
  */
-import { execFileSync, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,15 +21,18 @@ import { type Scope, SYSTEM } from '@careflex/core/platform/scope';
 import { startApi } from '@careflex/web/main';
 import pg from 'pg';
 import type { Load, LoadResult } from './http-load.ts';
+import { sqlBaseline, type Statement } from './sql-baseline.ts';
 import { syntheticPatients } from './synthetic-patients.ts';
 
 export interface GraphqlFigures {
   readonly operation: string;
-  /** Requests a second, and transactions a second: medians over the turns. */
+  /** Requests a second, the median of the turns. */
   readonly api: number;
-  readonly pgbench: number;
+  /** Transactions a second, the median of the turns. */
+  readonly sql: number;
   readonly ratio: number;
-  readonly statements: number;
+  /** What ran the statements by themselves. */
+  readonly by: string;
 }
 
 const FIELDS =
@@ -56,22 +59,22 @@ export async function measureGraphql({ patients = 10_000, seconds = 5, turns = 5
       seconds,
     };
     const statements = await statementsOf(() => ask(load));
-    const script = path.join(bench.directory, 'script.sql');
-    writeFileSync(script, toScript(statements));
+    const scriptFile = path.join(bench.directory, 'script.sql');
+    const { databaseUrl } = bench;
+    const baseline = sqlBaseline({ databaseUrl, statements, clients: CLIENTS, seconds, scriptFile });
     const api: number[] = [];
-    const own: number[] = [];
+    const sql: number[] = [];
     await runLoad({ ...load, seconds: 3 });
     for (let turn = 0; turn < turns; turn++) {
-      own.push(runPgbench(bench.databaseUrl, script, { seconds, turn: turns * figures.length + turn }));
+      sql.push(await baseline.run(turns * figures.length + turn));
       api.push(await runLoad(load));
     }
-    const [apiMedian, ownMedian] = [median(api), median(own)];
     figures.push({
       operation: name,
-      api: apiMedian,
-      pgbench: ownMedian,
-      ratio: apiMedian / ownMedian,
-      statements: statements.length,
+      api: median(api),
+      sql: median(sql),
+      ratio: median(api) / median(sql),
+      by: baseline.by,
     });
   }
   return figures;
@@ -157,11 +160,6 @@ async function ask({ url, token, query, ids }: Load): Promise<void> {
   if (errors) throw new Error(JSON.stringify(errors));
 }
 
-export interface Statement {
-  readonly text: string;
-  readonly values: readonly unknown[];
-}
-
 /** What one operation sends to the database, once its connection knows the statements. */
 async function statementsOf(operation: () => Promise<void>): Promise<Statement[]> {
   await operation();
@@ -181,62 +179,6 @@ async function statementsOf(operation: () => Promise<void>): Promise<Statement[]
     Reflect.set(prototype, 'query', original);
   }
   return statements;
-}
-
-/** The statements as pgbench runs them: prepared, `begin` and what goes with it in one round trip, as ours are. */
-function toScript(statements: readonly Statement[]): string {
-  const lines = ['\\set n :n + 1'];
-  for (const { text, values } of statements) {
-    const parts = text.split(';').filter((part) => part.trim() !== '');
-    const filled = parts.map((part) => `${fill(part, values)};`);
-    lines.push(...(filled.length > 1 ? ['\\startpipeline', ...filled, '\\endpipeline'] : filled));
-  }
-  return `${lines.join('\n')}\n`;
-}
-
-/** New each time and growing, as the ids of audit entries are. */
-const NEXT_ID = `('00000000-0000-7' || lpad(:client_id::text, 3, '0') || '-8000-' || lpad(to_hex(:n::bigint), 12, '0'))::uuid`;
-
-/** Each transaction of pgbench asks for the same patient, which is then in every cache: to its advantage. */
-function fill(text: string, values: readonly unknown[]): string {
-  const filled = text
-    .replaceAll(/\$(\d+)/g, (_all, n: string) => literal(values[Number(n) - 1]))
-    .replaceAll(/\s+/g, ' ')
-    .trim();
-  return filled.includes('insert into audit_entries') ? filled.replaceAll(literal(values[0]), NEXT_ID) : filled;
-}
-
-function literal(value: unknown): string {
-  if (value === null || value === undefined) return 'null';
-  if (Buffer.isBuffer(value)) return `'\\x${value.toString('hex')}'`;
-  if (Array.isArray(value)) return pg.escapeLiteral(`{${value.map((item) => JSON.stringify(item)).join(',')}}`);
-  return typeof value === 'string' ? pg.escapeLiteral(value) : JSON.stringify(value);
-}
-
-function runPgbench(databaseUrl: string, script: string, { seconds, turn }: { seconds: number; turn: number }): number {
-  const { hostname, port, username, password, pathname } = new URL(databaseUrl);
-  const connection = ['-h', hostname, '-p', port, '-U', username, pathname.slice(1)];
-  const output = execFileSync(
-    'pgbench',
-    [
-      '-n',
-      '-M',
-      'prepared',
-      '-c',
-      String(CLIENTS),
-      '-j',
-      '1',
-      '-T',
-      String(seconds),
-      '-D',
-      `n=${turn * 1_000_000}`,
-      '-f',
-      script,
-      ...connection,
-    ],
-    { env: { ...process.env, PGPASSWORD: password }, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
-  );
-  return Number(/tps = ([\d.]+)/.exec(output)?.[1]);
 }
 
 /** From a process of its own, so that asking does not cost the API its time. */

@@ -23,11 +23,13 @@ create table audit_entries (
   transaction_id xid8 not null default pg_current_xact_id()
 );
 create index audit_entries_order on audit_entries (transaction_id, id);
-create index audit_entries_resource on audit_entries (resource_id, id) where resource_id is not null;
+-- Patients are found through audit_subjects; a second random place in an index would cost every write.
+create index audit_entries_resource on audit_entries (resource_id, id) where resource_type <> 'Patient';
 create index audit_entries_user on audit_entries (user_id, id);
 create index audit_entries_action on audit_entries (action, id);
 
--- Which entries name a patient, lists included: an index, from which a patient learns who saw the own record.
+-- Which entries name a patient: an index, from which a patient learns who saw the own record. An entry of one patient
+-- is noted with its insert, one of several (a list) when it is sealed.
 create table audit_subjects (
   patient_id uuid not null,
   entry_id uuid not null,

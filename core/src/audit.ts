@@ -30,9 +30,9 @@ import { lagSeconds, sealAll, type Sealed } from './audit/seal.ts';
 import type { Page, PageInput } from '#platform/page';
 
 export type { Exported, WriteLine } from './audit/export.ts';
-export { readHeadFile, SignedHead } from './audit/head.ts';
+export { readHeadFile, SignedHead, TrailDamaged } from './audit/head.ts';
 export type { AuditEntry, AuditFilter, ExportInput, OwnAccess } from './audit/list.ts';
-export { type Sealed, TrailDamaged } from './audit/seal.ts';
+export type { Sealed } from './audit/seal.ts';
 export type { Damage, DamageKind, Verification, VerifyOptions } from './audit/verify.ts';
 export { type ExportCheck, type ExportDamage, verifyExport } from './audit/verify-export.ts';
 
@@ -55,9 +55,10 @@ export interface Entry {
 export async function record(scope: Scope, entry: Entry): Promise<void> {
   const content = contentOf(scope, entry);
   const row = { ...content, mac: entryMac(scope.vault, canonical(content)) };
-  const subjects = subjectsOf(content);
-  if (subjects.length === 0) await insertEntry(scope.db, row);
-  else await insertEntryWithSubjects(scope.db, { ...row, subjects });
+  const [patientId, ...others] = subjectsOf(content);
+  // Of several patients the sealer takes note, in one go for many lists: fifty rows are too much for one read.
+  if (patientId === undefined || others.length > 0) await insertEntry(scope.db, row);
+  else await insertEntryOfPatient(scope.db, { ...row, patientId });
   remember(scope, content.id);
 }
 
@@ -72,8 +73,8 @@ export async function permit(scope: Scope, allowed: boolean, entry: Entry): Prom
 }
 
 /**
- * The trail, newest first, for admins and auditors. A resource's id also finds the lists that returned it.
- * Throws {@link Forbidden}, InvalidInput.
+ * The trail, newest first, for admins and auditors. A patient's id also finds the sealed lists that
+ * returned it. Throws {@link Forbidden}, InvalidInput.
  */
 export async function list(scope: Scope, filter: AuditFilter = {}): Promise<Page<AuditEntry>> {
   const read = { action: 'audit.list', resourceType: 'AuditEntry' };
@@ -85,7 +86,10 @@ export async function list(scope: Scope, filter: AuditFilter = {}): Promise<Page
   });
 }
 
-/** What was done to the patient's own record, newest first. Throws {@link Forbidden} for others, InvalidInput. */
+/**
+ * What was done to the patient's own record, newest first. A list that showed it among others is there once it is
+ * sealed, about a second later. Throws {@link Forbidden} for others, InvalidInput.
+ */
 export async function whoSawMyRecord(scope: Scope, page: PageInput = {}): Promise<Page<OwnAccess>> {
   const { patientId } = scope.actor;
   const read = { action: 'audit.readOwn', resourceType: 'AuditEntry' };
@@ -170,7 +174,10 @@ export interface Pruned {
   readonly below: number | null;
 }
 
-/** Drops entries whose signed head is older than `years`; the tree stays verifiable. For the system. Throws {@link Forbidden}. */
+/**
+ * Drops entries whose signed head is older than `years`; the tree stays verifiable. For the system. Throws
+ * {@link Forbidden}, {@link TrailDamaged} when such a head was not signed by this platform.
+ */
 export async function prune(scope: Scope, { years }: { years: number }): Promise<Pruned> {
   const act = { action: 'audit.prune', resourceType: 'AuditTrail' };
   await permit(scope, scope.actor.role === 'system', act);
@@ -232,10 +239,9 @@ const insertEntry = statement<NewEntry, never>((db, entry) => ({
   compile: () => insertion(entry).$castTo<never>().compile(db),
 }));
 
-const insertEntryWithSubjects = statement<NewEntry & { readonly subjects: readonly string[] }, never>((db, entry) => ({
+const insertEntryOfPatient = statement<NewEntry & { readonly patientId: string }, never>((db, entry) => ({
   compile: () =>
     sql<never>`
       with entry as (${insertion(entry)})
-      insert into audit_subjects (patient_id, entry_id)
-      select patient_id, ${entry.id} from unnest(${entry.subjects}::uuid[]) patient_id`.compile(db),
+      insert into audit_subjects (patient_id, entry_id) values (${entry.patientId}, ${entry.id})`.compile(db),
 }));

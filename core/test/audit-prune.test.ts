@@ -3,7 +3,8 @@ import { afterEach, before, beforeEach, describe, test } from 'node:test';
 import * as audit from '#audit';
 import { Forbidden } from '#platform/errors';
 import { asSystem } from '#platform/scope';
-import { actor, as, asSuperuser, NOW, testScope } from './support/testing.ts';
+import { hmac } from '#platform/vault';
+import { actor, as, asSuperuser, NOW, testScope, testVault } from './support/testing.ts';
 import { keepTrail, places, type Place, sealed, tamper, writeEntries } from './support/audit.ts';
 
 const DAYS = 365;
@@ -81,6 +82,20 @@ describe('prune', () => {
     await tamper(`update audit_prunings set size = 450`);
     assert.equal((await verify()).firstBad?.kind, 'deleted');
     await tamper(`update audit_prunings set size = 350, retention_years = 1`);
+    assert.deepEqual((await verify()).firstBad?.leafIndex, 0);
+  });
+
+  test('cannot be provoked by a head that was made older', async () => {
+    await tamper(`update audit_heads set at = at - interval '6 years'`);
+    await assert.rejects(audit.prune(at(4 * DAYS), { years: 6 }), audit.TrailDamaged);
+    assert.equal(await count(`audit_entries where action = 'patient.read'`), 450);
+  });
+
+  test('does not excuse a removal before its time, even with the key of the platform', async () => {
+    const mac = hmac(testVault.keyFor('audit:pruning'), `350 ${NOW.toString({ fractionalSecondDigits: 3 })} 6`);
+    await tamper(`
+      insert into audit_prunings values (350, '${NOW.toString()}', 6, '\\x${mac.toString('hex')}');
+      delete from audit_entries where id = '${trail[0]?.entryId}'`);
     assert.deepEqual((await verify()).firstBad?.leafIndex, 0);
   });
 

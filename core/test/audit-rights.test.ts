@@ -119,7 +119,7 @@ describe('the tables of the audit trail', () => {
       const read = { action: 'patient.read', resourceType: 'Patient' };
       await transact(scope, async (scope) => {
         await audit.record(scope, { ...read, resourceId: own });
-        await audit.record(scope, { ...read, resourceIds: [foreign, own] });
+        await audit.record(scope, { ...read, resourceIds: [own] });
         await audit.record(scope, { ...read, resourceId: foreign });
       });
       const counts = async (who: Scope, table: string) => {

@@ -85,12 +85,20 @@ describe('a trail of four sealed batches', () => {
 
   describe('verify names the entry', () => {
     for (const change of [
-      `outcome = 'DENIED'`,
-      `user_id = gen_random_uuid()`,
       `at = at + interval '1 microsecond'`,
+      `user_id = gen_random_uuid()`,
+      `user_role = 'admin'`,
+      `action = 'patient.list'`,
+      `resource_type = 'Person'`,
       `resource_id = null`,
       `resource_ids = resource_ids || resource_id`,
+      `patient_ids = patient_ids || gen_random_uuid()`,
+      `changed_fields = '{email}'`,
       `purpose = ''`,
+      `outcome = 'DENIED'`,
+      `request_id = ''`,
+      `ip_address = null`,
+      `user_agent = null`,
       `mac = sha256(mac)`,
     ]) {
       test(`that was edited: set ${change}`, async () => {
@@ -98,6 +106,11 @@ describe('a trail of four sealed batches', () => {
         assert.deepEqual(await firstBad(), { kind: 'edited', leafIndex: AT, entryId: idAt(AT) });
       });
     }
+
+    test('whose leaf hash was changed', async () => {
+      await tamper(`update audit_leaves set leaf_hash = sha256(leaf_hash) where leaf_index = ${AT}`);
+      assert.deepEqual(await firstBad(), { kind: 'edited', leafIndex: AT, entryId: idAt(AT) });
+    });
 
     test('that was edited, even when the leaf hash was made to fit and later heads were removed', async () => {
       await tamper(`update audit_entries set action = 'patient.search' where id = '${idAt(AT)}'`);
@@ -124,6 +137,11 @@ describe('a trail of four sealed batches', () => {
       await tamper(
         `delete from audit_entries where id = '${idAt(AT)}'; delete from audit_leaves where leaf_index = ${AT}`,
       );
+      assert.deepEqual(await firstBad(), { kind: 'deleted', leafIndex: AT, entryId: null });
+    });
+
+    test('whose place is empty, and thousands behind it', async () => {
+      await tamper(`update audit_leaves set leaf_index = leaf_index + 100000 where leaf_index >= ${AT}`);
       assert.deepEqual(await firstBad(), { kind: 'deleted', leafIndex: AT, entryId: null });
     });
 
@@ -206,6 +224,18 @@ describe('a trail of four sealed batches', () => {
       assert.deepEqual(await firstBad({ trustedHead: null }), expected);
     });
 
+    test('that lists patients and was hidden from one of them', async () => {
+      const patients = [randomUUID(), randomUUID()];
+      await transact(scopeAt(7), (scope) =>
+        audit.record(scope, { action: 'patient.list', resourceType: 'Patient', resourceIds: patients }),
+      );
+      const { size } = await sealed(scopeAt(7));
+      assert.equal(await firstBad(), null);
+      await tamper(`delete from audit_subjects where patient_id = '${patients[1]}'`);
+      const last = (await places()).at(-1);
+      assert.deepEqual(await firstBad(), { kind: 'hidden', leafIndex: size - 1, entryId: last?.entryId });
+    });
+
     test('that was hidden from the patient it names', async () => {
       await tamper(`delete from audit_subjects where entry_id = '${idAt(AT)}'`);
       assert.deepEqual(await firstBad(), { kind: 'hidden', leafIndex: AT, entryId: idAt(AT) });
@@ -232,8 +262,10 @@ describe('a trail of four sealed batches', () => {
 
     test('when the trail was cut off, and grew again beyond the head outside', async () => {
       await tamper(cut(450));
-      await writeEntries(scopeAt(7), 200);
+      await writeEntries(scopeAt(7), 50);
       await sealed(scopeAt(8));
+      await writeEntries(scopeAt(9), 150);
+      await sealed(scopeAt(9));
       assert.equal(await firstBad({ trustedHead: null }), null);
       assert.deepEqual(await firstBad(), { kind: 'cut off', leafIndex: 450, entryId: null });
     });

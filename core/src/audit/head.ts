@@ -26,6 +26,9 @@ export const SignedHead = z.strictObject({
 export type SignedHead = z.output<typeof SignedHead>;
 export type Head = Omit<SignedHead, 'signature'>;
 
+/** What is stored is not what was signed. Nothing is sealed or pruned on top of it, so that the evidence stays. */
+export class TrailDamaged extends Error {}
+
 export const NO_HEAD = '0'.repeat(64);
 
 /** The bytes that are signed. No part can hold a line break, so no two heads have the same. */
@@ -97,13 +100,18 @@ export function toHead(row: HeadRow): SignedHead {
   };
 }
 
-/** The head that was left outside the database; null when there is none yet. Throws when it is not a head. */
+/** The head that was left outside the database; null when there is no such file. Throws when it holds no head. */
 export async function readHeadFile(file: string): Promise<SignedHead | null> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
     throw error;
   });
-  return text === null ? null : SignedHead.parse(JSON.parse(text));
+  if (text === null) return null;
+  try {
+    return SignedHead.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new Error(`${file} does not hold a signed tree head`, { cause });
+  }
 }
 
 /** Replaces the file as a whole: a reader, or a crash at any point, finds the old head or the new one. */

@@ -95,7 +95,7 @@ export function* matching(
 
 /** An id may be the resource, or a patient in a list that was returned. */
 function naming(resourceId: string): Expression<SqlBool> {
-  const direct = sql`select id from audit_entries where resource_id = ${resourceId}`;
+  const direct = sql`select id from audit_entries where resource_id = ${resourceId} and resource_type <> 'Patient'`;
   if (!z.uuid().safeParse(resourceId).success) return sql`e.id in (${direct})`;
   return sql`e.id in (${direct} union select entry_id from audit_subjects where patient_id = ${resourceId}::uuid)`;
 }

@@ -8,6 +8,7 @@ import { sql } from 'kysely';
 import type { Db } from '#platform/database';
 import type { Scope } from '#platform/scope';
 import { hmac, sameBytes, type Vault } from '#platform/vault';
+import { findHead, isGenuine, publicKey, TrailDamaged } from './head.ts';
 
 /** About as many leaves are pruned in one transaction. */
 const BATCH = 50_000;
@@ -35,6 +36,10 @@ export async function pruneBatch({ db, now, vault }: Scope, years: number): Prom
     select coalesce(max(size) filter (where fits), min(size)) as size from due`.execute(db);
   const size = rows[0]?.size ?? null;
   if (size === null) return null;
+  const head = await findHead(db, size);
+  if (head === null || !isGenuine(head, publicKey(vault))) {
+    throw new TrailDamaged(`The tree head of size ${size} was not signed by us`);
+  }
   const at = now.toString({ fractionalSecondDigits: 3 });
   const { rows: pruned } = await sql<{ dropped: number }>`
     select prune_audit(${size}, ${at}, ${years}, ${pruningMac(vault, { size, at, years })}) as dropped`.execute(db);

@@ -9,7 +9,16 @@ import { sql } from 'kysely';
 import type { Db } from '#platform/database';
 import { type Scope, transact } from '#platform/scope';
 import { sameBytes } from '#platform/vault';
-import { canonical, contentColumns, type ContentRow, entryLeafHash, entryMac, leafMac, toContent } from './entry.ts';
+import {
+  canonical,
+  contentColumns,
+  type ContentRow,
+  entryLeafHash,
+  entryMac,
+  leafMac,
+  subjectsOf,
+  toContent,
+} from './entry.ts';
 import {
   findHead,
   headHash,
@@ -19,6 +28,7 @@ import {
   readHeadFile,
   type SignedHead,
   signHead,
+  TrailDamaged,
   writeHeadFile,
 } from './head.ts';
 import { RightEdge } from './merkle.ts';
@@ -36,9 +46,6 @@ export interface Sealed {
   /** The newest head; null while the trail is empty. */
   readonly head: SignedHead | null;
 }
-
-/** The stored tree is not the one that was signed last. Sealing stops, so that the evidence stays. */
-export class TrailDamaged extends Error {}
 
 export async function sealAll(scope: Scope, headFile: string | undefined): Promise<Sealed> {
   const outside = headFile === undefined ? null : await readHeadFile(headFile);
@@ -73,10 +80,10 @@ async function sealBatch(scope: Scope, from: Position | undefined, outside: Sign
   const genuine: Leaf[] = [];
   const refused: string[] = [];
   for (const row of rows) {
-    const content = canonical(toContent(row));
-    if (sameBytes(row.mac, entryMac(vault, content)))
-      genuine.push({ id: row.id, hash: entryLeafHash(row.mac, content) });
-    else refused.push(row.id);
+    const content = toContent(row);
+    const text = canonical(content);
+    if (!sameBytes(row.mac, entryMac(vault, text))) refused.push(row.id);
+    else genuine.push({ id: row.id, hash: entryLeafHash(row.mac, text), subjects: subjectsOf(content) });
   }
   const last = rows.at(-1);
   return {
@@ -105,6 +112,8 @@ async function refuseDifference({ db, vault }: Scope, newest: SignedHead | null,
 interface Leaf {
   readonly id: string;
   readonly hash: Buffer;
+  /** The patients whom the entry names. */
+  readonly subjects: readonly string[];
 }
 
 async function extend(scope: Scope, newest: SignedHead | null, leaves: readonly Leaf[]): Promise<SignedHead> {
@@ -125,6 +134,7 @@ async function extend(scope: Scope, newest: SignedHead | null, leaves: readonly 
     hashes: Buffer.concat(leaves.map(({ hash }) => hash)),
     macs: Buffer.concat(leaves.map(({ id }, i) => leafMac(vault, start + i, id))),
   });
+  await insertSubjects(db, leaves);
   if (nodes.length > 0) {
     await db
       .insertInto('audit_nodes')
@@ -169,6 +179,18 @@ async function insertLeaves(db: Db, { start, ids, hashes, macs }: NewLeaves): Pr
     from (select id, place::int - 1 as place from unnest(${ids}::uuid[]) with ordinality as leaf (id, place)) leaf`.execute(
     db,
   );
+}
+
+/** An entry of one patient was noted when it was written. In the order of the index, which is the cheapest. */
+async function insertSubjects(db: Db, leaves: readonly Leaf[]): Promise<void> {
+  const lists = leaves.filter(({ subjects }) => subjects.length > 1);
+  const pairs = lists.flatMap(({ id, subjects }) => subjects.map((patientId) => ({ patientId, id })));
+  if (pairs.length === 0) return;
+  await sql`
+    insert into audit_subjects (patient_id, entry_id)
+    select * from unnest(${pairs.map(({ patientId }) => patientId)}::uuid[], ${pairs.map(({ id }) => id)}::uuid[])
+    order by 1, 2
+    on conflict do nothing`.execute(db);
 }
 
 async function insertHead(db: Db, head: SignedHead): Promise<void> {

@@ -204,8 +204,6 @@ function parseOwnHead({ vault }: Scope, input: SignedHead, path: string): Signed
   throw new InvalidInput([{ path: [path], message: 'expected a head that this platform signed' }]);
 }
 
-const MAX_USER_AGENT = 512;
-
 function contentOf({ actor, now, request }: Scope, entry: Entry): Content {
   return {
     action: entry.action,
@@ -214,16 +212,26 @@ function contentOf({ actor, now, request }: Scope, entry: Entry): Content {
     id: entryId(now),
     ipAddress: request.ip,
     outcome: entry.outcome ?? 'SUCCESS',
-    patientIds: entry.patientIds ?? [],
+    patientIds: (entry.patientIds ?? []).map((id) => id.toLowerCase()),
     purpose: request.purpose ?? null,
-    requestId: request.id,
-    resourceId: entry.resourceId ?? null,
+    requestId: storable(request.id),
+    resourceId: entry.resourceId ? storable(entry.resourceId) : null,
     resourceIds: entry.resourceIds ?? [],
     resourceType: entry.resourceType,
-    userAgent: request.userAgent?.slice(0, MAX_USER_AGENT).toWellFormed() ?? null,
-    userId: actor.id,
+    userAgent: request.userAgent === null ? null : storable(request.userAgent),
+    userId: actor.id.toLowerCase(),
     userRole: actor.role,
   };
+}
+
+const MAX_TEXT = 512;
+
+/**
+ * What comes from outside as the database will give it back, or the MAC would not fit it: an id that was asked for and
+ * refused can be any string. Cut, so that it fits an index.
+ */
+function storable(text: string): string {
+  return text.slice(0, MAX_TEXT).toWellFormed().replaceAll('\0', '\uFFFD');
 }
 
 type NewEntry = Content & { readonly mac: Buffer };

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import * as audit from '#audit';
 import { Forbidden } from '#platform/errors';
-import { transact } from '#platform/scope';
+import { asSystem, transact } from '#platform/scope';
 import { sealed } from './support/audit.ts';
 import { actor, as, asSuperuser, committed, NOW, sandboxed, testScope } from './support/testing.ts';
 
@@ -42,6 +42,21 @@ describe('record', () => {
           userAgent: 'x'.repeat(512),
         },
       );
+    }),
+  );
+
+  test(
+    'keeps what cannot be an id as well as it can be stored, so that the refusal is on record',
+    committed(async (scope) => {
+      const resourceId = `\uD800\0${'\u{1F600}'.repeat(5_000)}`;
+      const request = { ...scope.request, id: '\uDC00', userAgent: '\0' };
+      await assert.rejects(
+        audit.permit({ ...scope, request }, false, { action: 'test', resourceType: 'Patient', resourceId }),
+        Forbidden,
+      );
+      await sealed(scope);
+      const { unsealed, firstBad } = await audit.verify(asSystem(scope));
+      assert.deepEqual([unsealed, firstBad], [0, null]);
     }),
   );
 

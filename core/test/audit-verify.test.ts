@@ -64,6 +64,17 @@ describe('a trail of four sealed batches', () => {
       assert.deepEqual(progress, [ENTRIES]);
     });
 
+    test('finds nothing while entries are written and sealed', async () => {
+      const over = new AbortController();
+      const busy = async (work: () => Promise<unknown>) => {
+        while (!over.signal.aborted) await work();
+      };
+      const others = [busy(() => writeEntries(scopeAt(5), 20)), busy(() => audit.seal(scopeAt(5)))];
+      for (let i = 0; i < 5; i++) assert.equal((await verify()).firstBad, null);
+      over.abort();
+      await Promise.all(others);
+    });
+
     test('goes on record with what it found', async () => {
       await tamper(`delete from audit_entries where id = '${idAt(AT)}'`);
       const auditor = as(scopeAt(60), 'auditor');

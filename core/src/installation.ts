@@ -126,4 +126,4 @@ const LOGIN_ROLE_FAULTS = `
   union all
   select 'it lacks the role ' || name
   from unnest(array['careflex_patient', 'careflex_staff', 'careflex_auditor', 'careflex_system']) name, login
-  where not pg_has_role(login.oid, to_regrole(name), 'set')`;
+  where not pg_has_role(login.oid, to_regrole(name), 'member')`;

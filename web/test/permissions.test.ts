@@ -19,6 +19,7 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
   whoSawMyRecord: { ask: '{ it: whoSawMyRecord { edges { cursor } } }', roles: ['patient'] },
   users: { ask: '{ it: users { edges { cursor } } }', roles: ['admin'] },
   apiKeys: { ask: '{ it: apiKeys { edges { cursor } } }', roles: ['admin'] },
+  providers: { ask: '{ it: providers { edges { cursor } } }', roles: ['admin', 'agent', 'patient'] },
   sessions: { ask: '{ it: sessions { id } }', roles: ['admin', 'agent', 'auditor', 'patient'] },
   createPatient: {
     ask: 'mutation { it: createPatient(input: { firstName: "", lastName: "" }) { __typename } }',

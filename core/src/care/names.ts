@@ -77,10 +77,7 @@ export function keywordsOf(name: Name): Set<string> {
 }
 
 function pairKeywords(a: string, b: string): string[] {
-  return [
-    ...shortest(a).flatMap((x) => shortest(b).map((y) => pairKeyword('prefixes', x, y))),
-    ...soundsOf(a).flatMap((x) => soundsOf(b).map((y) => pairKeyword('sounds', x, y))),
-  ];
+  return [...pairedPrefixes(a, b), ...soundsOf(a).flatMap((x) => soundsOf(b).map((y) => pairKeyword('sounds', x, y)))];
 }
 
 /** The keywords under each of which every name that passes all `tests` is found: the shortest list will do. */
@@ -92,10 +89,7 @@ export function keywordsFor(tests: readonly Test[], dateOfBirth: string | null):
   });
   for (const [a, b] of pairsOf(tests)) {
     if ('sound' in a && 'sound' in b) keywords.push(pairKeyword('sounds', a.sound, b.sound));
-    if ('prefix' in a && 'prefix' in b) {
-      for (const x of shortest(a.prefix))
-        for (const y of shortest(b.prefix)) keywords.push(pairKeyword('prefixes', x, y));
-    }
+    if ('prefix' in a && 'prefix' in b) keywords.push(...pairedPrefixes(a.prefix, b.prefix));
   }
   if (dateOfBirth !== null) keywords.push(bornKeyword(dateOfBirth));
   return keywords;
@@ -127,8 +121,15 @@ function prefixesOf(word: string): string[] {
   return PREFIX_LENGTHS.filter((length) => length <= letters.length).map((length) => letters.slice(0, length).join(''));
 }
 
-/** The shortest prefix that has a list, unless the word is shorter still. */
-const shortest = (word: string): string[] => prefixesOf(word).slice(0, 1);
+/** Lengths at which the beginnings of two words have a list together: short for "jo sm", long for "john smith". */
+const PAIR_LENGTHS = [MIN_PREFIX, 4];
+
+function pairedPrefixes(a: string, b: string): string[] {
+  const [x, y] = [Array.from(a), Array.from(b)];
+  return PAIR_LENGTHS.filter((length) => length <= x.length && length <= y.length).map((length) =>
+    pairKeyword('prefixes', x.slice(0, length).join(''), y.slice(0, length).join('')),
+  );
+}
 
 function pairsOf<T>(items: readonly T[]): [T, T][] {
   return items.flatMap((a, i) => items.slice(i + 1).map((b): [T, T] => [a, b]));

@@ -98,12 +98,18 @@ function combinations<T>([choices, ...others]: readonly (readonly T[])[]): T[][]
   return combinations(others).flatMap((rest) => choices.map((choice) => [choice, ...rest]));
 }
 
-/** The words as they stand, then with each run of neighbours as one word: "o b" is how some type O'Brien. */
+/**
+ * The words as they stand, then with each run of neighbours as one word: "o b" is how some type O'Brien. What is split
+ * off is short; a run that began with a longer word would read the whole list of that word and find nobody.
+ */
+const MAX_SPLIT_OFF = 5;
+
 function readings(words: readonly string[]): (readonly string[])[] {
   const runs = words.flatMap((_, from) =>
-    words.slice(from + 1).map((_, more) => {
+    words.slice(from + 1).flatMap((_, more) => {
       const run = words.slice(from, from + more + 2);
-      return words.toSpliced(from, run.length, run.join(''));
+      if (run.slice(0, -1).some((word) => word.length > MAX_SPLIT_OFF)) return [];
+      return [words.toSpliced(from, run.length, run.join(''))];
     }),
   );
   return [words, ...runs];

@@ -35,7 +35,7 @@ export interface ImportReport {
   readonly ignored: readonly string[];
 }
 
-const BATCH = 500;
+const BATCH = 1_000;
 
 /**
  * Imports the export in `directory`: Organization, Location, Practitioner, PractitionerRole and Patient, as

@@ -1,8 +1,19 @@
-import type { ColumnType } from 'kysely';
+import type { ColumnType, Generated } from 'kysely';
 import type { Address } from '#care';
+import type { Role } from '#platform/scope';
+import type { AppointmentStatus, CancellationReason } from './appointment.ts';
+import type { ConflictRule } from './conflict.ts';
 import type { CareServiceType } from './speciality.ts';
 
 type Instant = ColumnType<Date, string, string>;
+/** Written as JSON text, read as the value. */
+type Json<T> = ColumnType<T, string, string>;
+
+/** Wall-clock hours, `HH:mm` each; `24:00` is the end of the day. */
+export interface Hours {
+  from: string;
+  to: string;
+}
 
 interface DirectoryRow {
   /** A version 7 UUID. */
@@ -25,7 +36,14 @@ declare module '#platform/database' {
   interface Database {
     organizations: Named & { address: Address | null };
     locations: Named & { address: Address | null; organization_id: string | null; time_zone: string | null };
-    providers: Named & { name_key: string; email: string | null; time_zone: string };
+    providers: Named & {
+      name_key: string;
+      email: string | null;
+      time_zone: string;
+      /** 1 to 7 from Monday. Null: the clinic's usual hours. */
+      weekly_hours: ColumnType<(Hours & { weekday: number })[] | null, string | null | undefined, string | null>;
+      version: Generated<number>;
+    };
     provider_roles: DirectoryRow & {
       provider_id: string;
       organization_id: string | null;
@@ -37,5 +55,73 @@ declare module '#platform/database' {
       phone: string | null;
       email: string | null;
     };
+    care_services: {
+      service: CareServiceType;
+      minutes: number;
+      buffer_before_minutes: number;
+      buffer_after_minutes: number;
+      minimum_notice_minutes: number;
+      horizon_days: number;
+      daily_limit: number | null;
+      version: Generated<number>;
+      updated_at: Instant;
+    };
+    provider_exceptions: {
+      provider_id: string;
+      /** `2026-03-08`, in the provider's zone. */
+      on_date: string;
+      hours: Json<Hours[]>;
+      note: string | null;
+      updated_at: Instant;
+    };
+    provider_time_off: {
+      id: string;
+      provider_id: string;
+      starts_at: Instant;
+      ends_at: Instant;
+      note: string | null;
+      created_at: Instant;
+    };
+    appointments: {
+      /** A version 7 UUID. */
+      id: string;
+      patient_id: string;
+      provider_id: string;
+      service: CareServiceType;
+      status: AppointmentStatus;
+      starts_at: Instant;
+      ends_at: Instant;
+      blocks_from: Instant;
+      blocks_until: Instant;
+      time_zone: string;
+      expires_at: ColumnType<Date | null, string | null | undefined, string | null>;
+      held_by: string | null;
+      /** Sealed with the patient's data key. */
+      notes: Buffer | null;
+      cancellation_reason: CancellationReason | null;
+      overrides: ColumnType<ConflictRule[], ConflictRule[] | undefined, ConflictRule[]>;
+      series_id: string | null;
+      version: Generated<number>;
+      revision: Generated<number>;
+      created_at: Instant;
+      updated_at: Instant;
+      occupies_time: ColumnType<boolean, never, never>;
+    };
+    appointment_changes: {
+      appointment_id: string;
+      version: number;
+      revision: number;
+      from_status: AppointmentStatus | null;
+      to_status: AppointmentStatus;
+      starts_at: Instant;
+      ends_at: Instant;
+      provider_id: string;
+      actor_id: string;
+      actor_role: Role;
+      /** Sealed with the patient's data key. */
+      reason: Buffer | null;
+      at: Instant;
+    };
+    appointment_series: { id: string; patient_id: string; created_at: Instant; rule: Json<object> };
   }
 }

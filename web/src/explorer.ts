@@ -3,7 +3,7 @@
  * strict policy: no inline script, nothing from another host.
  */
 import { readFile } from 'node:fs/promises';
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { gzip } from 'node:zlib';
 import { promisify } from 'node:util';
 
@@ -50,14 +50,29 @@ const POLICY = [
 
 export const explorerPaths = Object.keys(ASSETS);
 
-const compressed = new Map<string, Promise<Buffer>>();
+interface Body {
+  readonly plain: Buffer;
+  readonly gzipped: Buffer;
+}
 
-export async function serveExplorer(path: string, response: ServerResponse): Promise<void> {
-  const { type, load } = ASSETS[path] as Asset;
-  let bytes = compressed.get(path);
-  if (!bytes) compressed.set(path, (bytes = load().then((text) => promisify(gzip)(text))));
-  const body = await bytes;
+const bodies = new Map<string, Promise<Body>>();
+
+async function read({ load }: Asset): Promise<Body> {
+  const plain = Buffer.from(await load());
+  return { plain, gzipped: await promisify(gzip)(plain) };
+}
+
+export async function serveExplorer(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const asset = ASSETS[path] as Asset;
+  let reading = bodies.get(path);
+  if (!reading) bodies.set(path, (reading = read(asset)));
+  const { plain, gzipped } = await reading;
+  const body = acceptsGzip(request) ? gzipped : plain;
+  if (body === gzipped) response.setHeader('Content-Encoding', 'gzip');
   response.setHeader('Content-Security-Policy', POLICY);
-  response.writeHead(200, { 'Content-Type': type, 'Content-Encoding': 'gzip', 'Content-Length': body.length });
+  response.writeHead(200, { 'Content-Type': asset.type, 'Content-Length': body.length, Vary: 'Accept-Encoding' });
   response.end(body);
 }
+
+const acceptsGzip = ({ headers }: IncomingMessage): boolean =>
+  /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i.test(String(headers['accept-encoding'] ?? ''));

@@ -105,7 +105,7 @@ function configured({ config }: App): RateLimitSettings {
 
 function explorerRoutes(): Routes {
   return Object.fromEntries(
-    explorerPaths.map((path) => [path, { GET: ({ response }) => serveExplorer(path, response) }]),
+    explorerPaths.map((path) => [path, { GET: ({ request, response }) => serveExplorer(path, request, response) }]),
   );
 }
 

@@ -26,4 +26,17 @@ describe('the explorer', () => {
       assert.ok((await asset.text()).length > 400, path);
     }
   });
+
+  for (const [accepted, encoding] of [
+    ['gzip, br', 'gzip'],
+    ['identity', null],
+    ['gzip;q=0', null],
+    ['br, gzip;q=0.5', 'gzip'],
+  ] as const) {
+    test(`is ${encoding ?? 'plain'} for a client that accepts ${accepted}`, async () => {
+      const page = await api.fetch('/graphiql', { headers: { 'accept-encoding': accepted } });
+      assert.equal(page.headers.get('content-encoding'), encoding);
+      assert.match(await page.text(), /<form id="sign-in">/);
+    });
+  }
 });

@@ -15,7 +15,7 @@ import { onViolation } from '#platform/database';
 import { NotFound } from '#platform/errors';
 import { emit } from '#platform/events';
 import { type Once, once } from '#platform/idempotency';
-import { parse } from '#platform/input';
+import { isUuid, parse } from '#platform/input';
 import { PageInput, decodeCursor, toPage, type Page } from '#platform/page';
 import type { KeyColumn } from '#platform/rotation';
 import { type Scope, afterCommit, transact } from '#platform/scope';
@@ -32,7 +32,7 @@ import {
 } from './care/input.ts';
 import { liveByEmail, liveByExternalId, liveById, liveByIds, liveByPhone } from './care/look-ups.ts';
 import { PATIENT_STATUSES, type Patient, type PatientDetails, type PatientStatus } from './care/patient.ts';
-import { isUuid, mayReach, permitAdmin, permitChange, permitReader, permitRecord, permitStaff } from './care/policy.ts';
+import { mayReach, permitAdmin, permitChange, permitReader, permitRecord, permitStaff } from './care/policy.ts';
 import {
   PATIENT_COLUMNS,
   type PatientView,

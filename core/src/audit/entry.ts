@@ -7,6 +7,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { type RawBuilder, sql } from 'kysely';
+import { isUuid } from '#platform/input';
 import { hmac, type Vault } from '#platform/vault';
 import { leafHash } from './merkle.ts';
 
@@ -64,13 +65,11 @@ export function leafMac(vault: Vault, leafIndex: number, entryId: string): Buffe
   return hmac(vault.keyFor('audit:leaf'), `${leafIndex} ${entryId}`);
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
 /** The patients an entry names. An id that is none, as somebody may have asked for, names nobody. */
 export function subjectsOf({ resourceType, resourceId, resourceIds, patientIds }: Content): string[] {
   const named = resourceType === 'Patient' ? [...resourceIds, ...patientIds] : [...patientIds];
   if (resourceType === 'Patient' && resourceId !== null) named.push(resourceId);
-  return named.length === 0 ? named : [...new Set(named.filter((id) => UUID.test(id)).map((id) => id.toLowerCase()))];
+  return named.length === 0 ? named : [...new Set(named.filter((id) => isUuid(id)).map((id) => id.toLowerCase()))];
 }
 
 export function instantText(at: Temporal.Instant): string {

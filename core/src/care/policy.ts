@@ -1,7 +1,8 @@
 /** Who may reach which patient. The database's policies say the same once more. */
 import * as audit from '#audit';
 import { Forbidden, NotFound } from '#platform/errors';
-import { type Actor, type Scope, keyCovers } from '#platform/scope';
+import { isUuid } from '#platform/input';
+import type { Actor, Scope } from '#platform/scope';
 import type { Facts } from './facts.ts';
 
 const STAFF: ReadonlySet<Actor['role']> = new Set(['admin', 'agent', 'system']);
@@ -11,18 +12,18 @@ export const isStaff = ({ role }: Actor): boolean => STAFF.has(role);
 
 /** Lets staff through. Throws {@link Forbidden}. */
 export function permitStaff(scope: Scope, action: string): Promise<void> {
-  return permit(scope, isStaff(scope.actor), { action, resourceType: 'Patient' });
+  return audit.permit(scope, isStaff(scope.actor), { action, resourceType: 'Patient' });
 }
 
 /** Lets through whoever reaches some patient at all. Throws {@link Forbidden}. */
 export function permitReader(scope: Scope, action: string): Promise<void> {
   const { actor } = scope;
-  return permit(scope, isStaff(actor) || actor.role === 'patient', { action, resourceType: 'Patient' });
+  return audit.permit(scope, isStaff(actor) || actor.role === 'patient', { action, resourceType: 'Patient' });
 }
 
 /** Lets admins and the system through. Throws {@link Forbidden}. */
 export function permitAdmin(scope: Scope, action: string): Promise<void> {
-  return permit(scope, ADMIN.has(scope.actor.role), { action, resourceType: 'Patient' });
+  return audit.permit(scope, ADMIN.has(scope.actor.role), { action, resourceType: 'Patient' });
 }
 
 /**
@@ -32,7 +33,7 @@ export function permitAdmin(scope: Scope, action: string): Promise<void> {
 export async function permitRecord(scope: Scope, id: string, action: string): Promise<void> {
   if (!isUuid(id)) throw new NotFound('Patient');
   try {
-    await permit(scope, mayReach(scope.actor, id), { action, resourceType: 'Patient', resourceId: id });
+    await audit.permit(scope, mayReach(scope.actor, id), { action, resourceType: 'Patient', resourceId: id });
   } catch (thrown) {
     throw thrown instanceof Forbidden && scope.actor.role === 'patient' ? new NotFound('Patient') : thrown;
   }
@@ -45,16 +46,8 @@ export function permitChange(scope: Scope, id: string, facts: readonly (keyof Fa
   return audit.permit(scope, allowed, entry);
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-/** Anything else is nobody's id, and the database would not take it for one. */
-export const isUuid = (id: string): boolean => UUID.test(id);
-
 export function mayReach(actor: Actor, id: string): boolean {
   return isStaff(actor) || (actor.role === 'patient' && actor.patientId === id);
-}
-
-function permit(scope: Scope, allowed: boolean, entry: audit.Entry): Promise<void> {
-  return audit.permit(scope, allowed && keyCovers(scope.actor, entry.action), entry);
 }
 
 /** What patients may change about themselves. */

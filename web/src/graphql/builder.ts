@@ -9,6 +9,7 @@ import ErrorsPlugin from '@pothos/plugin-errors';
 import RelayPlugin from '@pothos/plugin-relay';
 import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
 import { Forbidden, Unauthenticated } from '@careflex/core/platform/errors';
+import { isUuid } from '@careflex/core/platform/input';
 import { type GraphQLResolveInfo, getArgumentValues, getNamedType, GraphQLObjectType } from 'graphql';
 import type { Context } from './context.ts';
 import { audiencesOf, type Audiences } from './permissions.ts';
@@ -68,9 +69,7 @@ function argumentId(info: GraphQLResolveInfo): string | null {
   const [field, node] = [info.parentType.getFields()[info.fieldName], info.fieldNodes[0]];
   if (!field || !node) return null;
   const { id } = getArgumentValues(field, node, info.variableValues);
-  return typeof id === 'string' && UUID.test(id) ? id : null;
+  return typeof id === 'string' && isUuid(id) ? id : null;
 }
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 const capitalised = (name: string) => name.charAt(0).toUpperCase() + name.slice(1);

@@ -184,6 +184,8 @@ builder.mutationFields((t) => ({
   }),
   restorePatient: t.field({
     type: Patient,
+    description:
+      'Undoes a deletion. The patient’s account, if there is one, stays closed until an admin opens it again.',
     authScopes: staff,
     complexity: WRITE,
     errors: { types: [NotFound, care.EmailTaken, IdempotencyMismatch] },

@@ -20,7 +20,7 @@ import { PageInput, decodeCursor, toPage, type Page } from '#platform/page';
 import type { KeyColumn } from '#platform/rotation';
 import { type Scope, afterCommit, transact } from '#platform/scope';
 import { EmailTaken, ExternalIdTaken, StalePatient } from './care/errors.ts';
-import { FACTS, defaults, differences, isRename, merged } from './care/facts.ts';
+import { FACTS, defaults, differences, isDeath, isRename, merged } from './care/facts.ts';
 import {
   type NewPatient,
   type PatientChanges,
@@ -53,6 +53,7 @@ import type { PatientRow } from './care/tables.ts';
 
 export type { ImportedPatient, NewPatient, PatientChanges } from './care/input.ts';
 export { type ImportOutcome, importPatients } from './care/import.ts';
+export { holdPatient, keysOf, type PatientKey, type Standing } from './care/keys.ts';
 export { type Progress, rebuildSearchIndex } from './care/rebuild.ts';
 export type { Address, Channel, Patient, PatientDetails, PatientStatus, Preferences } from './care/patient.ts';
 export { CHANNELS, PATIENT_STATUSES } from './care/patient.ts';
@@ -63,6 +64,8 @@ declare module '#platform/events' {
   interface Events {
     'patient.created': { patientId: string };
     'patient.updated': { patientId: string };
+    /** Besides `patient.updated`. */
+    'patient.deceased': { patientId: string };
     'patient.deleted': { patientId: string };
     'patient.restored': { patientId: string };
     'patient.erased': { patientId: string };
@@ -139,6 +142,7 @@ export async function updatePatient(scope: Scope, id: string, changes: PatientCh
         .executeTakeFirstOrThrow()
         .catch(whenTaken);
       await emit(scope, 'patient.updated', { patientId: id });
+      if (isDeath(changedFields, facts)) await emit(scope, 'patient.deceased', { patientId: id });
       if (renamed) await addToIndex(scope, renamed, [{ searchId: updated.search_id as string, name: facts }]);
       return toPatient(scope, updated);
     }),

@@ -43,6 +43,9 @@ export const FACTS: readonly (keyof Facts)[] = [
 const NAME: ReadonlySet<keyof Facts> = new Set<keyof Facts>(['firstName', 'lastName', 'dateOfBirth']);
 export const isRename = (changed: readonly (keyof Facts)[]): boolean => changed.some((fact) => NAME.has(fact));
 
+export const isDeath = (changed: readonly (keyof Facts)[], { status }: Pick<Facts, 'status'>): boolean =>
+  changed.includes('status') && status === 'DECEASED';
+
 /** The facts of a patient of whom only the name is known. */
 export function defaults({ clinic }: Scope, { firstName, lastName }: { firstName: string; lastName: string }): Facts {
   return {

@@ -10,6 +10,7 @@ import { InvalidInput, type InputIssue } from '#platform/errors';
 import { emitAll } from '#platform/events';
 import { type Scope, transact } from '#platform/scope';
 import { hmac } from '#platform/vault';
+import { isDeath } from './facts.ts';
 import { type ImportOutcome, type Item, type Settled, insertAll, planImport, updateAll } from './import-batch.ts';
 import { type ImportedPatient, type ParsedImport, parseImported } from './input.ts';
 import { permitAdmin } from './policy.ts';
@@ -88,6 +89,12 @@ async function importItems(scope: Scope, items: readonly Item[]): Promise<Settle
   }
   await emitAll(scope, 'patient.created', createdIds.map(toPayload));
   await emitAll(scope, 'patient.updated', updatedIds.map(toPayload));
+  const deceased = updated.filter(({ changed, facts }) => isDeath(changed, facts));
+  await emitAll(
+    scope,
+    'patient.deceased',
+    deceased.map(({ row }) => toPayload(row.id)),
+  );
   const named = [...created, ...updated].flatMap(({ searchId, facts }): Indexed[] =>
     searchId === null ? [] : [{ searchId, name: facts }],
   );

@@ -160,7 +160,7 @@ function sealFacts(vault: Vault, { id, key }: { id: string; key: Key }, facts: F
 const PADDED_TO = 64;
 
 /** JSON in steps of 64 bytes: how long a name is cannot be told from how long its sealed form is. */
-function padded(value: object): string {
+export function padded(value: object | string): string {
   const text = JSON.stringify(value);
   const bytes = Buffer.byteLength(text);
   return text + ' '.repeat(Math.ceil(bytes / PADDED_TO) * PADDED_TO - bytes);
@@ -176,7 +176,7 @@ function openColumn(
   return open(keyOf(vault, row), place(column, row.id), sealed).toString('utf8');
 }
 
-function keyOf(vault: Vault, { id, data_key }: Pick<PatientRow, 'id' | 'data_key'>): Key {
+export function keyOf(vault: Vault, { id, data_key }: Pick<PatientRow, 'id' | 'data_key'>): Key {
   if (data_key === null) throw new Error('An erased patient has no key');
   return vault.dataKey(place('data_key', id), data_key);
 }

@@ -6,10 +6,10 @@
  */
 import { sql } from 'kysely';
 import { NotFound } from '#platform/errors';
+import { isUuid } from '#platform/input';
 import type { Scope } from '#platform/scope';
 import { open, type Place, seal, type Vault } from '#platform/vault';
 import type { PatientStatus } from './patient.ts';
-import { isUuid } from './policy.ts';
 import { keyOf, padded } from './record.ts';
 import type { PatientRow } from './tables.ts';
 

@@ -94,20 +94,15 @@ interface RuledOut {
 /** Every rule that a visit from `startsAt` on would break; none means that it can be booked. */
 export function conflictsOf(calendar: Calendar, rules: ServiceRules, asking: Asking & { startsAt: number }): Breach[] {
   const { startsAt, minutes } = asking;
-  const endsAt = startsAt + minutes * MINUTE;
-  const visit = { from: startsAt, until: endsAt };
+  const visit = { from: startsAt, until: startsAt + minutes * MINUTE };
   const local = new LocalTime(calendar.timeZone, visit);
-  const breaches = ruledOut(calendar, rules, asking)
+  const breaches = [...ruledOut(calendar, rules, asking), ...fullDays(calendar, rules, { local, asking })]
     .filter(({ after, before }) => after < startsAt && startsAt < before)
     .map((out) => out.breach);
-  const atWork = workingHours(calendar, local, visit).some(({ from, until }) => from <= startsAt && endsAt <= until);
-  if (!atWork) breaches.push(breach('OUTSIDE_HOURS', visit));
-  const day = local.day(startsAt);
-  if (fullDays(calendar, rules, { local, ignoring: asking.ignoring }).has(day)) {
-    const [from, until] = [local.instant(day * DAY), local.instant((day + 1) * DAY)];
-    breaches.push(breach('DAILY_LIMIT', { from, until }));
-  }
-  return breaches;
+  const atWork = workingHours(calendar, local, visit).some(
+    ({ from, until }) => from <= visit.from && visit.until <= until,
+  );
+  return atWork ? breaches : [...breaches, breach('OUTSIDE_HOURS', visit)];
 }
 
 /** Where starts are looked for, and how close they may be. */
@@ -118,25 +113,19 @@ export interface Search extends Asking, Range {
 
 /** The starts within the range that {@link conflictsOf} finds nothing against, in order. */
 export function* freeStarts(calendar: Calendar, rules: ServiceRules, search: Search): Generator<number> {
-  const length = search.minutes * MINUTE;
+  const { minutes, everyMinutes } = search;
   const local = new LocalTime(calendar.timeZone, search);
-  const full = fullDays(calendar, rules, { local, ignoring: search.ignoring });
-  const out = joined(ruledOut(calendar, rules, search));
+  const out = joined([...ruledOut(calendar, rules, search), ...fullDays(calendar, rules, { local, asking: search })]);
   let next = 0;
   for (const hours of workingHours(calendar, local, search)) {
-    const last = Math.min(hours.until - length, search.until - 1);
-    let at = onGrid(local, Math.max(hours.from, search.from), search.everyMinutes);
+    const last = Math.min(hours.until - minutes * MINUTE, search.until - 1);
+    let at = onGrid(local, Math.max(hours.from, search.from), everyMinutes);
     while (at <= last) {
-      while (next < out.length && (out[next]?.before ?? 0) <= at) next++;
-      const obstacle = out[next];
-      if (obstacle && obstacle.before > last && obstacle.after < at) break;
-      if (obstacle && obstacle.after < at) at = onGrid(local, obstacle.before, search.everyMinutes);
-      else if (full.has(local.day(at)))
-        at = onGrid(local, local.instant((local.day(at) + 1) * DAY), search.everyMinutes);
-      else {
-        yield at;
-        at = onGrid(local, at + 1, search.everyMinutes);
-      }
+      while ((out[next]?.before ?? Infinity) <= at) next++;
+      const { after, before } = out[next] ?? { after: Infinity, before: Infinity };
+      if (after >= at) yield at;
+      else if (before > last) break;
+      at = onGrid(local, after < at ? before : at + 1, everyMinutes);
     }
   }
 }
@@ -215,16 +204,21 @@ function joined(all: readonly RuledOut[]): { after: number; before: number }[] {
 function fullDays(
   { taken }: Calendar,
   { service, dailyLimit }: ServiceRules,
-  { local, ignoring }: { local: LocalTime; ignoring: string | null | undefined },
-): ReadonlySet<number> {
-  if (dailyLimit === null) return new Set();
+  { local, asking: { ignoring } }: { local: LocalTime; asking: Asking },
+): RuledOut[] {
+  if (dailyLimit === null) return [];
   const counts = new Map<number, number>();
   for (const visit of taken) {
     if (visit.service !== service || (ignoring && visit.appointmentId === ignoring)) continue;
     const day = local.day(visit.startsAt);
     counts.set(day, (counts.get(day) ?? 0) + 1);
   }
-  return new Set([...counts].filter(([, count]) => count >= dailyLimit).map(([day]) => day));
+  return [...counts]
+    .filter(([, count]) => count >= dailyLimit)
+    .map(([day]) => {
+      const range = { from: local.instant(day * DAY), until: local.instant((day + 1) * DAY) };
+      return { after: range.from - 1, before: range.until, breach: breach('DAILY_LIMIT', range) };
+    });
 }
 
 /** The first instant from `at` on at which the wall clock shows a multiple of `everyMinutes` since midnight. */

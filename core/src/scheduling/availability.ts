@@ -10,7 +10,7 @@
  * over the weekly hours.
  */
 import type { ConflictRule } from './conflict.ts';
-import { DAY, LocalTime, MINUTE, type Range, sinceMidnight, weekday } from './local-time.ts';
+import { DAY, LocalTime, MINUTE, type Range, sinceMidnight, weekday } from './zone.ts';
 import type { CareServiceType } from './speciality.ts';
 
 /** Wall-clock hours, `HH:mm` each; `24:00` is the end of the day. */

@@ -80,6 +80,7 @@ create table appointment_changes (
   provider_id uuid not null,
   actor_id uuid not null,
   actor_role text not null,
+  cancellation_reason text,
   -- Sealed with the patient's key.
   reason bytea,
   at timestamptz not null,
@@ -100,6 +101,20 @@ begin
   for key in select distinct hashtextextended(id::text, 4270011) from unnest(patients) as id order by 1 loop
     perform pg_advisory_xact_lock(key);
   end loop;
+end $$;
+
+-- Locks the time, and finds the lapsed holds in the way of a visit, whoever holds them.
+create function enter_time(providers uuid[], patient uuid, blocked tstzrange, visit tstzrange, at timestamptz)
+  returns setof uuid language plpgsql volatile security definer
+  set search_path = public, pg_temp
+  as $$
+begin
+  perform lock_time(providers, array[patient]);
+  return query select id from appointments
+    where status = 'HELD' and expires_at <= at
+      and (provider_id = any (providers) and blocks_from < upper(blocked) and blocks_until > lower(blocked)
+        or patient_id = patient and starts_at < upper(visit) and ends_at > lower(visit))
+    order by id;
 end $$;
 
 -- The exclusion constraints do not see the rows that were booked across them on purpose; nobody else may take the
@@ -127,10 +142,18 @@ begin
   end if;
   return new;
 end $$;
-create trigger appointments_keep_apart
-  before insert or update of provider_id, patient_id, starts_at, ends_at, blocks_from, blocks_until, status, overrides
-  on appointments for each row
+-- A row that has its time already asks nobody for it: whoever only moves its status waits for no lock.
+create trigger appointments_keep_apart_when_new
+  before insert on appointments for each row
   when (new.status in ('HELD', 'SCHEDULED', 'CONFIRMED', 'CHECKED_IN', 'IN_PROGRESS', 'COMPLETED'))
+  execute function keep_apart();
+create trigger appointments_keep_apart_when_taken
+  before update on appointments for each row
+  when (new.status in ('HELD', 'SCHEDULED', 'CONFIRMED', 'CHECKED_IN', 'IN_PROGRESS', 'COMPLETED')
+    and (old.status in ('CANCELLED', 'NO_SHOW')
+      or (old.patient_id, old.provider_id, old.starts_at, old.ends_at, old.blocks_from, old.blocks_until, old.overrides)
+        is distinct from
+        (new.patient_id, new.provider_id, new.starts_at, new.ends_at, new.blocks_from, new.blocks_until, new.overrides)))
   execute function keep_apart();
 create index appointments_overriding_provider on appointments (provider_id, blocks_from)
   where overrides @> array['PROVIDER_BUSY'];
@@ -174,4 +197,7 @@ grant select, insert, update on appointments to careflex_staff, careflex_system,
 grant select, insert on appointment_series, appointment_changes to careflex_staff, careflex_system, careflex_patient;
 revoke execute on function taken_time(uuid[], timestamptz, timestamptz, timestamptz) from public;
 grant execute on function taken_time(uuid[], timestamptz, timestamptz, timestamptz)
+  to careflex_staff, careflex_patient, careflex_system;
+revoke execute on function enter_time(uuid[], uuid, tstzrange, tstzrange, timestamptz) from public;
+grant execute on function enter_time(uuid[], uuid, tstzrange, tstzrange, timestamptz)
   to careflex_staff, careflex_patient, careflex_system;

@@ -1,8 +1,12 @@
 /**
- * Scheduling: the directory of providers, their organizations and locations.
+ * Scheduling: the directory of providers, and appointments with them.
  *
  * Who gives the care is no patient: names stand in the clear, and reading them leaves no audit entry. Staff and
  * patients read, admins and the system write; a patient sees only who is active. Nothing is deleted.
+ *
+ * No two appointments that occupy time overlap for a patient, or for a provider with the buffers around them. Postgres
+ * holds that rule, so it also holds between two requests in the same instant. Staff reach every appointment, a patient
+ * only their own.
  */
 import './scheduling/tables.ts';
 import { NotFound } from '#platform/errors';
@@ -25,6 +29,29 @@ import type {
 import { permitRead } from './scheduling/policy.ts';
 import { findProviders, findProvidersByIds, type Provider, type ProviderList } from './scheduling/provider.ts';
 
+export {
+  type Appointment,
+  APPOINTMENT_STATUSES,
+  type AppointmentStatus,
+  CANCELLATION_REASONS,
+  type CancellationReason,
+  localStart,
+} from './scheduling/appointment.ts';
+export { hold, schedule } from './scheduling/booking.ts';
+export type { Booking, HoldRequest, Override } from './scheduling/booking-input.ts';
+export { APPOINTMENT_TOPICS, type AppointmentChanged, type AppointmentTopic } from './scheduling/change.ts';
+export { type Conflict, CONFLICT_RULES, type ConflictRule } from './scheduling/conflict.ts';
+export {
+  AppointmentConflict,
+  HoldExpired,
+  IllegalTransition,
+  PatientNotBookable,
+  ProviderUnavailable,
+  StaleVersion,
+  TooLateToChange,
+  UNAVAILABILITIES,
+} from './scheduling/errors.ts';
+export { isAmbiguous } from './scheduling/local-time.ts';
 export type { DirectoryOutcome } from './scheduling/directory-import.ts';
 export type {
   ImportedLocation,

@@ -118,6 +118,7 @@ declare module '#platform/database' {
       provider_id: string;
       actor_id: string;
       actor_role: Role;
+      cancellation_reason: CancellationReason | null;
       /** Sealed with the patient's data key. */
       reason: Buffer | null;
       at: Instant;

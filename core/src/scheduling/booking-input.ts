@@ -1,0 +1,105 @@
+/** What callers may send about a visit: where, when, for how long. */
+import { z } from 'zod';
+import { isTimeZone } from '#platform/config';
+import { InvalidInput } from '#platform/errors';
+import { CANCELLATION_REASONS } from './appointment.ts';
+import { CONFLICT_RULES } from './conflict.ts';
+import { DISAMBIGUATIONS, toInstant } from './local-time.ts';
+import { CARE_SERVICES } from './speciality.ts';
+
+const ONE_TIME = 'expected either an instant or a local time';
+/** Everything but line breaks and tabs. */
+const CONTROL = /[^\P{Cc}\n\r\t]/u;
+
+const wholeMinute = (time: { second: number; millisecond: number; microsecond: number; nanosecond: number }) =>
+  time.second + time.millisecond + time.microsecond + time.nanosecond === 0;
+
+const instant = z
+  .instanceof(Temporal.Instant)
+  .refine((at) => wholeMinute(at.toZonedDateTimeISO('UTC')), 'expected a whole minute');
+const local = z.instanceof(Temporal.PlainDateTime).refine(wholeMinute, 'expected a whole minute');
+const id = z.string().max(100);
+
+const minutes = z
+  .int('expected whole minutes')
+  .min(1, 'expected at least 1 minute')
+  .max(1440, 'expected at most 1440 minutes');
+
+export const text = (max: number) =>
+  z
+    .string()
+    .max(max, `expected at most ${max} characters`)
+    .refine((text) => !CONTROL.test(text), 'expected no control characters')
+    .transform((text) => text.trim());
+
+/** Nothing is as good as none. */
+const notes = text(5_000)
+  .nullish()
+  .transform((text) => text || null);
+
+export const Override = z.object({
+  rules: z.array(z.enum(CONFLICT_RULES)).min(1, 'expected the rules to break'),
+  reason: text(1_000).pipe(z.string().min(1, 'expected a reason')),
+});
+/** The rules to break on purpose, and why. For admins, and agents with a grant. */
+export type Override = z.output<typeof Override>;
+
+const When = z.object({
+  startsAt: instant.nullish(),
+  localStart: local.nullish(),
+  timeZone: z.string().refine(isTimeZone, 'expected an IANA time zone such as America/New_York').nullish(),
+  disambiguation: z.enum(DISAMBIGUATIONS).nullish(),
+  minutes: minutes.nullish(),
+});
+export type When = z.output<typeof When>;
+
+const Visit = When.extend({ patientId: id, providerId: id, service: z.enum(CARE_SERVICES) });
+
+const idempotencyKey = z.string().nullish();
+const oneTime = ({ startsAt, localStart }: Pick<When, 'startsAt' | 'localStart'>) => !startsAt !== !localStart;
+const atOneTime = { path: ['startsAt'], message: ONE_TIME };
+
+export const HoldRequest = Visit.extend({
+  expiresInMinutes: z
+    .int('expected whole minutes')
+    .min(1, 'expected at least 1 minute')
+    .max(15, 'expected at most 15 minutes')
+    .default(3),
+  idempotencyKey,
+}).refine(oneTime, atOneTime);
+export type HoldRequest = z.input<typeof HoldRequest>;
+
+export const Booking = Visit.extend({
+  notes,
+  holdId: id.nullish(),
+  override: Override.nullish(),
+  idempotencyKey,
+}).refine((booking) => oneTime(booking) || (booking.holdId && !(booking.startsAt && booking.localStart)), atOneTime);
+export type Booking = z.input<typeof Booking>;
+export type ParsedBooking = z.output<typeof Booking>;
+
+export const Move = When.extend({
+  providerId: id.nullish(),
+  reason: text(1_000).nullish(),
+  override: Override.nullish(),
+  version: z.int().nullish(),
+  idempotencyKey,
+}).refine(oneTime, atOneTime);
+export type Move = z.input<typeof Move>;
+
+export const Cancellation = z.object({
+  cancellationReason: z.enum(CANCELLATION_REASONS).exclude(['EXPIRED']),
+  reason: text(1_000).nullish(),
+  version: z.int().nullish(),
+  idempotencyKey,
+});
+export type Cancellation = z.input<typeof Cancellation>;
+
+/** The instant that is meant, and the zone that gives it its meaning: the one named, else the provider's. */
+export function startOf(when: When, providerZone: string): { startsAt: Temporal.Instant; timeZone: string } {
+  const timeZone = when.timeZone ?? providerZone;
+  if (when.startsAt) return { startsAt: when.startsAt, timeZone };
+  if (!when.localStart) throw new InvalidInput([{ path: ['startsAt'], message: ONE_TIME }]);
+  const disambiguation = when.disambiguation ?? 'EARLIER';
+  return { startsAt: toInstant({ local: when.localStart, timeZone, disambiguation }), timeZone };
+}

@@ -1,0 +1,228 @@
+/** Booking a visit, at once or by way of a hold. */
+import { randomUUIDv7 } from 'node:crypto';
+import type { Insertable } from 'kysely';
+import * as care from '#care';
+import type { Database } from '#platform/database';
+import { InvalidInput, NotFound } from '#platform/errors';
+import { parse } from '#platform/input';
+import type { Scope } from '#platform/scope';
+import { type Appointment, type AppointmentRow, notesOf } from './appointment.ts';
+import { Booking, HoldRequest, type Override, type ParsedBooking, startOf, type When } from './booking-input.ts';
+import { recordChange } from './change.ts';
+import type { ConflictRule } from './conflict.ts';
+import { HoldExpired, IllegalTransition, PatientNotBookable, ProviderUnavailable } from './errors.ts';
+import { lockAppointment, repeatable } from './locking.ts';
+import { isPatient, permitOverride, permitPatient } from './policy.ts';
+import { findProvidersByIds, type Provider } from './provider.ts';
+import type { CareServiceType } from './speciality.ts';
+import { allowedMoves, hasLapsed } from './status.ts';
+import { type Claim, takingTime } from './taking-time.ts';
+import type { Wanted } from './wanted.ts';
+
+/** Keeps a time for a few minutes, in which nobody else can have it. */
+export async function hold(scope: Scope, input: HoldRequest): Promise<Appointment> {
+  const { idempotencyKey: key, ...request } = parse(HoldRequest, input);
+  const action = 'appointment.hold';
+  await permitPatient(scope, request.patientId, action);
+
+  return takingTime(scope, (scope, claim) =>
+    repeatable(scope, { key, operation: action, input: request }, async () => {
+      await bookablePatient(scope, request.patientId);
+      const wanted = await wantedBy(scope, request);
+      await claim(scope, wanted);
+      const expiresAt = scope.now.add({ minutes: request.expiresInMinutes }).toString();
+      const row = await insert(scope, wanted, { status: 'HELD', expires_at: expiresAt, held_by: scope.actor.id });
+      await recordChange(scope, row, { topic: 'appointment.held', action, from: null, changedFields: PLACED });
+      return row;
+    }),
+  );
+}
+
+/** Books a visit at a time, or turns a hold into one. */
+export async function schedule(scope: Scope, input: Booking): Promise<Appointment> {
+  const { idempotencyKey: key, ...booking } = parse(Booking, input);
+  const action = 'appointment.schedule';
+  await permitPatient(scope, booking.patientId, action);
+  if (booking.override) await permitOverride(scope);
+
+  const of = { key, operation: action, input: booking };
+  return takingTime(scope, (scope, claim) =>
+    repeatable(scope, of, () => (booking.holdId ? confirmHold(scope, booking) : book(scope, booking, claim))),
+  );
+}
+
+/** What a new row says, for the audit trail. */
+const PLACED = ['providerId', 'service', 'startsAt', 'endsAt', 'status'];
+
+async function book(scope: Scope, booking: ParsedBooking, claim: Claim): Promise<AppointmentRow> {
+  const { key } = await bookablePatient(scope, booking.patientId);
+  const wanted = await wantedBy(scope, booking);
+  const overrides = await claim(scope, wanted, booking.override);
+  const id = randomUUIDv7();
+  const notes = booking.notes === null ? null : key.seal(notesOf(id), booking.notes);
+  const row = await insert(scope, wanted, { id, status: 'SCHEDULED', notes, overrides });
+  await recordChange(scope, row, {
+    topic: 'appointment.scheduled',
+    action: 'appointment.schedule',
+    from: null,
+    changedFields: [...PLACED, ...(notes ? ['notes'] : []), ...overridden(overrides)],
+    reason: reasonFor(overrides, booking.override, key),
+  });
+  return row;
+}
+
+/** Its time is its own already. The hold becomes the visit: it keeps its id. */
+async function confirmHold(scope: Scope, booking: ParsedBooking): Promise<AppointmentRow> {
+  const { key } = await bookablePatient(scope, booking.patientId);
+  const held = await lockAppointment(scope, booking.holdId as string, 'Hold');
+  if (isPatient(scope.actor) && held.held_by !== scope.actor.id) throw new NotFound('Hold');
+  mustBeOf(held, booking);
+  mustBeHeld(scope, held);
+  const row = await scope.db
+    .updateTable('appointments')
+    .set({ status: 'SCHEDULED', expires_at: null, held_by: null, version: held.version + 1 })
+    .set({ notes: booking.notes === null ? held.notes : key.seal(notesOf(held.id), booking.notes) })
+    .set({ updated_at: scope.now.toString() })
+    .where('id', '=', held.id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  await recordChange(scope, row, {
+    topic: 'appointment.scheduled',
+    action: 'appointment.schedule',
+    from: 'HELD',
+    changedFields: ['status', ...(booking.notes === null ? [] : ['notes'])],
+  });
+  return row;
+}
+
+function mustBeOf(held: AppointmentRow, booking: ParsedBooking): void {
+  const startsAt = held.starts_at.toTemporalInstant();
+  const same =
+    held.patient_id === booking.patientId.toLowerCase() &&
+    held.provider_id === booking.providerId.toLowerCase() &&
+    held.service === booking.service &&
+    (!(booking.startsAt || booking.localStart) || startOf(booking, held.time_zone).startsAt.equals(startsAt)) &&
+    (!booking.minutes || startsAt.add({ minutes: booking.minutes }).equals(held.ends_at.toTemporalInstant()));
+  if (!same) {
+    const message = 'expected a hold of this patient, provider, service and time';
+    throw new InvalidInput([{ path: ['holdId'], message }]);
+  }
+}
+
+/** Throws {@link HoldExpired} also when it was noted already, {@link IllegalTransition} when it is no hold any more. */
+function mustBeHeld({ now, actor }: Scope, held: AppointmentRow): void {
+  const expiresAt = held.expires_at?.toTemporalInstant() ?? null;
+  const lapsed = held.status === 'CANCELLED' && held.cancellation_reason === 'EXPIRED';
+  if (expiresAt && (lapsed || (held.status === 'HELD' && hasLapsed(expiresAt, now)))) throw new HoldExpired(expiresAt);
+  if (held.status === 'HELD') return;
+  const startsAt = held.starts_at.toTemporalInstant();
+  const visit = { status: held.status, startsAt, endsAt: held.ends_at.toTemporalInstant(), expiresAt };
+  const allowed = allowedMoves(visit, { now, byPatient: isPatient(actor) });
+  throw new IllegalTransition({ from: held.status, to: 'SCHEDULED', allowed });
+}
+
+/** Held as they are until the transaction ends. */
+export async function bookablePatient(scope: Scope, id: string): Promise<care.Standing> {
+  const patient = await care.holdPatient(scope, id);
+  if (patient.status !== 'ACTIVE') throw new PatientNotBookable(patient.status);
+  return patient;
+}
+
+interface VisitRequest extends When {
+  readonly patientId: string;
+  readonly providerId: string;
+  readonly service: CareServiceType;
+}
+
+/** The time that is asked for, with the provider's zone and the rules of the service. */
+export async function wantedBy(
+  scope: Scope,
+  request: VisitRequest,
+  { appointmentId = null, takenBack = false }: Partial<Pick<Wanted, 'appointmentId' | 'takenBack'>> = {},
+): Promise<Wanted> {
+  const provider = await bookableProvider(scope, request.providerId, request.service);
+  const { startsAt, timeZone } = startOf(request, provider.timeZone);
+  const rules = await rulesOf(scope, request.service);
+  const endsAt = startsAt.add({ minutes: request.minutes ?? rules.minutes });
+  return {
+    patientId: request.patientId,
+    provider,
+    service: request.service,
+    startsAt,
+    endsAt,
+    blocksFrom: startsAt.subtract({ minutes: rules.buffer_before_minutes }),
+    blocksUntil: endsAt.add({ minutes: rules.buffer_after_minutes }),
+    timeZone,
+    appointmentId,
+    takenBack,
+  };
+}
+
+async function bookableProvider(scope: Scope, id: string, service: CareServiceType): Promise<Provider> {
+  const provider = (await findProvidersByIds(scope, [id])).get(id.toLowerCase());
+  if (!provider) throw new NotFound('Provider');
+  if (!provider.active) throw new ProviderUnavailable('INACTIVE', service);
+  if (!provider.services.includes(service)) throw new ProviderUnavailable('SERVICE_NOT_OFFERED', service);
+  return provider;
+}
+
+function rulesOf({ db }: Scope, service: CareServiceType) {
+  return db
+    .selectFrom('care_services')
+    .select(['minutes', 'buffer_before_minutes', 'buffer_after_minutes'])
+    .where('service', '=', service)
+    .executeTakeFirstOrThrow();
+}
+
+type Columns = Insertable<Database['appointments']>;
+
+async function insert(
+  scope: Scope,
+  wanted: Wanted,
+  more: Pick<Columns, 'status'> & Partial<Columns>,
+): Promise<AppointmentRow> {
+  const now = scope.now.toString();
+  return scope.db
+    .insertInto('appointments')
+    .values({
+      id: randomUUIDv7(),
+      patient_id: wanted.patientId,
+      ...placeOf(wanted),
+      service: wanted.service,
+      expires_at: null,
+      held_by: null,
+      notes: null,
+      cancellation_reason: null,
+      series_id: null,
+      created_at: now,
+      updated_at: now,
+      ...more,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** The columns that say where and when. */
+export function placeOf(wanted: Wanted) {
+  return {
+    provider_id: wanted.provider.id,
+    starts_at: wanted.startsAt.toString(),
+    ends_at: wanted.endsAt.toString(),
+    blocks_from: wanted.blocksFrom.toString(),
+    blocks_until: wanted.blocksUntil.toString(),
+    time_zone: wanted.timeZone,
+  };
+}
+
+/** The rules that were broken on purpose, as changed fields of the audit trail. */
+export const overridden = (overrides: readonly ConflictRule[]): string[] =>
+  overrides.map((rule) => `overrides.${rule}`);
+
+/** Why rules were broken; nothing where none had to be. */
+export function reasonFor(
+  overrides: readonly ConflictRule[],
+  override: Override | null | undefined,
+  key: care.PatientKey,
+): { text: string; key: care.PatientKey } | null {
+  return overrides.length > 0 && override ? { text: override.reason, key } : null;
+}

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as scheduling from '#scheduling';
+import { eventsSoFar } from './support/patients.ts';
+import { aBooking, booked, TOMORROW_AT_TEN } from './support/appointments.ts';
+import { sandboxed } from './support/testing.ts';
+
+describe('schedule', () => {
+  test(
+    'books a visit of the usual length, in the zone of the provider',
+    sandboxed(async (scope) => {
+      const booking = await aBooking(scope, { notes: ' Bring the scale. ' });
+      const appointment = await scheduling.schedule(scope, booking);
+      assert.deepEqual(appointment, {
+        id: appointment.id,
+        patientId: booking.patientId,
+        providerId: booking.providerId,
+        service: 'TELEHEALTH',
+        status: 'SCHEDULED',
+        startsAt: TOMORROW_AT_TEN,
+        endsAt: TOMORROW_AT_TEN.add({ minutes: 30 }),
+        minutes: 30,
+        timeZone: 'America/New_York',
+        expiresAt: null,
+        heldBy: null,
+        notes: 'Bring the scale.',
+        cancellationReason: null,
+        overrides: [],
+        seriesId: null,
+        version: 1,
+        revision: 1,
+        createdAt: scope.now,
+        updatedAt: scope.now,
+      });
+      const payload = { ...appointment, appointmentId: appointment.id };
+      const told = (await eventsSoFar(scope)).at(-1);
+      assert.equal(told?.topic, 'appointment.scheduled');
+      const { appointmentId, patientId, providerId, version } = payload;
+      assert.deepEqual(told?.payload, { appointmentId, patientId, providerId, version });
+    }),
+  );
+
+  test(
+    'refuses a time that the patient or the provider has not, and says whose',
+    sandboxed(async (scope) => {
+      const first = await booked(scope);
+      const again = await aBooking(scope, { patientId: first.patientId, providerId: first.providerId });
+      const conflict = await scheduling.schedule(scope, again).catch((thrown: unknown) => thrown);
+      assert.ok(conflict instanceof scheduling.AppointmentConflict);
+      const { startsAt, endsAt, id: appointmentId } = first;
+      assert.deepEqual(conflict.conflicts, [
+        { rule: 'PATIENT_BUSY', resource: 'Patient', startsAt, endsAt, appointmentId },
+        { rule: 'PROVIDER_BUSY', resource: 'Provider', startsAt, endsAt, appointmentId },
+      ]);
+      await booked(scope, { patientId: first.patientId, providerId: first.providerId, startsAt: endsAt });
+    }),
+  );
+});
+
+describe('hold', () => {
+  test(
+    'keeps the time for three minutes, then for nobody',
+    sandboxed(async (scope) => {
+      const request = await aBooking(scope);
+      const held = await scheduling.hold(scope, request);
+      assert.deepEqual([held.status, held.expiresAt], ['HELD', scope.now.add({ minutes: 3 })]);
+      const other = await aBooking(scope, { providerId: request.providerId });
+      await assert.rejects(scheduling.schedule(scope, other), scheduling.AppointmentConflict);
+      const later = { ...scope, now: scope.now.add({ minutes: 3 }) };
+      assert.equal((await scheduling.schedule(later, other)).status, 'SCHEDULED');
+      await assert.rejects(scheduling.schedule(later, { ...request, holdId: held.id }), scheduling.HoldExpired);
+    }),
+  );
+
+  test(
+    'becomes the visit',
+    sandboxed(async (scope) => {
+      const request = await aBooking(scope);
+      const held = await scheduling.hold(scope, request);
+      const visit = await scheduling.schedule(scope, { ...request, holdId: held.id, notes: 'n' });
+      assert.deepEqual([visit.id, visit.status, visit.version, visit.notes], [held.id, 'SCHEDULED', 2, 'n']);
+      const again = scheduling.schedule(scope, { ...request, holdId: held.id });
+      await assert.rejects(again, scheduling.IllegalTransition);
+    }),
+  );
+});

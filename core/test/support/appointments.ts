@@ -1,0 +1,50 @@
+/** A patient and a provider who can meet, and times at which they do. */
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import * as care from '#care';
+import * as scheduling from '#scheduling';
+import type { Scope } from '../../src/platform/scope.ts';
+import { aPatient } from './patients.ts';
+import { as } from './testing.ts';
+
+/** Who offers every service but meals, in New York. */
+export async function newProvider(
+  scope: Scope,
+  more: Partial<scheduling.ImportedProvider & scheduling.ImportedProviderRole> = {},
+): Promise<string> {
+  const system = as(scope, 'system');
+  const externalId = randomUUID();
+  const knownAs = [`Practitioner/${externalId}`];
+  const [added] = await scheduling.importProviders(system, [{ externalId, name: 'Dr. Lee Okafor', knownAs, ...more }]);
+  const services = scheduling.CARE_SERVICES.filter((service) => service !== 'MEAL_DELIVERY');
+  const role = { provider: knownAs[0] as string, services, ...more, externalId: `${externalId}-role` };
+  const [outcome] = await scheduling.importProviderRoles(system, [role]);
+  assert.ok(added && 'id' in added && outcome && 'id' in outcome, JSON.stringify([added, outcome]));
+  return added.id;
+}
+
+export async function newPatient(scope: Scope, more: Partial<care.NewPatient> = {}): Promise<string> {
+  return (await care.createPatient(scope, aPatient(more))).id;
+}
+
+/** Tuesday 10:00 in New York, the day after the tests' present. */
+export const TOMORROW_AT_TEN = Temporal.Instant.from('2026-03-03T15:00:00Z');
+
+/** A TELEHEALTH visit, which has no buffers, tomorrow at ten: for new people unless told otherwise. */
+export async function aBooking(
+  scope: Scope,
+  more: Partial<scheduling.Booking> = {},
+): Promise<scheduling.Booking & { readonly startsAt: Temporal.Instant }> {
+  return {
+    patientId: more.patientId ?? (await newPatient(scope)),
+    providerId: more.providerId ?? (await newProvider(scope)),
+    service: 'TELEHEALTH',
+    ...more,
+    startsAt: more.startsAt ?? TOMORROW_AT_TEN,
+  };
+}
+
+/** Books one. */
+export async function booked(scope: Scope, more: Partial<scheduling.Booking> = {}): Promise<scheduling.Appointment> {
+  return scheduling.schedule(scope, await aBooking(scope, more));
+}

@@ -54,7 +54,7 @@ export { AlreadyRegistered, EmailInUse, IdentityInUse, VerificationFailed, Wrong
 export { hashPassword, verifyPassword } from './accounts/password.ts';
 export type { PasswordChange } from './accounts/password-change.ts';
 export type { Registration } from './accounts/registration.ts';
-export type { SessionInfo, SessionKind } from './accounts/session.ts';
+export { type SessionInfo, type SessionKind, SESSIONS_CHANNEL } from './accounts/session.ts';
 export type { Credentials } from './accounts/sign-in.ts';
 export type { User, UserRole, Viewer } from './accounts/user.ts';
 export type { NewUser, UserChanges, UserFilter } from './accounts/users.ts';
@@ -122,7 +122,7 @@ export async function authenticate(scope: Scope, credential: Credential): Promis
   return actorOf(scope, credential);
 }
 
-/** Those of the session ids that are still alive: a floor under lost notifications of channel `sessions`. */
+/** Those of the session ids that are still alive: a floor under lost messages of {@link SESSIONS_CHANNEL}. */
 export async function liveSessions(scope: Scope, ids: readonly string[]): Promise<ReadonlySet<string>> {
   return transact(asSystem(scope), async (scope) => new Set(await sessionRows.findLiveSessions(scope, ids)));
 }

@@ -9,7 +9,9 @@ import { connect, type Db, openPool } from './platform/database.ts';
 import { type Events, sequenceEvents, type Topic } from './platform/events.ts';
 import { createJobs, type Jobs, JOBS_CHANNEL, openBoss } from './platform/jobs.ts';
 import { createLog, type Log } from './platform/log.ts';
-import { postgresPubSub, type PubSub } from './platform/pubsub.ts';
+import type { PubSub } from './platform/pubsub.ts';
+import { postgresPubSub } from './platform/pubsub-postgres.ts';
+import { redisPubSub } from './platform/pubsub-redis.ts';
 import { type Actor, afterCommit, type Origin, type Scope, type SignInRules, SYSTEM } from './platform/scope.ts';
 import { ticker } from './platform/ticker.ts';
 import { keyRing, vault, type Vault } from './platform/vault.ts';
@@ -49,7 +51,11 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
   const { clock = systemClock, log = createLog(config.LOG_LEVEL) } = given;
   const db = connect(databaseUrl, { max: config.DATABASE_POOL });
   parts.defer(() => db.destroy());
-  const pubsub = parts.use(postgresPubSub({ url: databaseUrl, db, log }));
+  const pubsub = parts.use(
+    config.REDIS_URL === undefined
+      ? postgresPubSub({ url: databaseUrl, db, log })
+      : redisPubSub({ url: config.REDIS_URL, log }),
+  );
   const jobs = openJobs(parts, { databaseUrl, pubsub, log });
   const email = parts.use(openEmail(config, guard()));
   const integrations = { sms: openSms(config, guard()), email };
@@ -57,6 +63,11 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
   const still = {
     db,
     jobs,
+    announce(channel: string, payload: string) {
+      pubsub
+        .publish(channel, payload)
+        .catch((error: unknown) => log.warn('Nobody could be told', { name: channel, error }));
+    },
     vault: vault(keyRing(config.CAREFLEX_KEYS), config.CAREFLEX_SECRET),
     clinic: { timeZone: config.CLINIC_TIME_ZONE, region: config.DEFAULT_REGION },
     signIn: signInRules(config),

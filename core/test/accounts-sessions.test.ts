@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
-import pg from 'pg';
 import * as accounts from '#accounts';
 import { Forbidden, NotFound, RateLimited, Unauthenticated } from '#platform/errors';
 import { type Scope, transact } from '#platform/scope';
 import { later, newUser, PASSWORD, signedIn, trail } from './support/accounts.ts';
-import { as, asSuperuser, committed, sandboxed, urls } from './support/testing.ts';
+import { as, asSuperuser, committed, sandboxed } from './support/testing.ts';
 
 async function inBrowser(scope: Scope, { email }: { email: string }) {
   const { token, expiresAt } = await accounts.loginBrowser(scope, { email, password: PASSWORD });
@@ -110,20 +108,19 @@ describe('logout', () => {
 
 describe('an ended session', () => {
   test(
-    'is announced at the commit, to whoever holds its sockets',
+    'is announced to whoever holds its sockets, and only once it is committed',
     committed(async (scope) => {
-      const { scope: mine, actor } = await signedIn(scope, await newUser(scope));
-      const listener = new pg.Client({ connectionString: urls.login });
-      await listener.connect();
-      try {
-        await listener.query('listen sessions');
-        const heard = once(listener, 'notification', { signal: AbortSignal.timeout(10_000) });
-        await accounts.logout(mine);
-        const [{ payload }] = (await heard) as [pg.Notification];
-        assert.equal(payload, actor.sessionId);
-      } finally {
-        await listener.end();
-      }
+      const announced: string[] = [];
+      const announce = (channel: string, payload: string) => void announced.push(`${channel} ${payload}`);
+      const { scope: mine, actor } = await signedIn({ ...scope, announce }, await newUser(scope));
+      const undone = transact(mine, async (scope) => {
+        await accounts.logout(scope);
+        throw new Error('undone');
+      });
+      await assert.rejects(undone, /undone/);
+      assert.deepEqual(announced, []);
+      await accounts.logout(mine);
+      assert.deepEqual(announced, [`${accounts.SESSIONS_CHANNEL} ${actor.sessionId}`]);
     }),
   );
 

@@ -5,6 +5,7 @@
 import type { AddressInfo } from 'node:net';
 import * as accounts from '@careflex/core/accounts';
 import type { App } from '@careflex/core/app';
+import { EVENTS_CHANNEL } from '@careflex/core/platform/events';
 import { missingMigrations } from '@careflex/core/platform/migrate';
 import { type Scope, SYSTEM } from '@careflex/core/platform/scope';
 import { createAuthenticator } from './authentication.ts';
@@ -60,8 +61,8 @@ function assemble(app: App, options: ApiOptions) {
   const live = watchConnections((ids) => accounts.liveSessions(system(), ids), log);
   const feed = createEventFeed(app);
   const subscriptions = [
-    app.pubsub.subscribe('events', { message: () => feed.wake(), reconnected: () => feed.wake() }),
-    app.pubsub.subscribe('sessions', { message: (id) => live.sessionEnded(id) }),
+    app.pubsub.subscribe(EVENTS_CHANNEL, { message: () => feed.wake(), reconnected: () => feed.wake() }),
+    app.pubsub.subscribe(accounts.SESSIONS_CHANNEL, { message: (id) => live.sessionEnded(id) }),
   ];
   const metrics = createMetrics(readingsOf(app, live));
   const endpoint = {

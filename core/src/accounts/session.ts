@@ -3,7 +3,7 @@ import { createHash, randomBytes, randomUUIDv7 } from 'node:crypto';
 import { type Insertable, sql } from 'kysely';
 import type { Database } from '#platform/database';
 import { isUuid } from '#platform/input';
-import type { Scope } from '#platform/scope';
+import { afterCommit, type Scope } from '#platform/scope';
 import type { SessionRow } from './tables.ts';
 
 export type SessionKind = SessionRow['kind'];
@@ -75,6 +75,9 @@ export function idleEnd({ now, signIn }: Scope): string {
   return now.add({ minutes: signIn.idleMinutes }).toString();
 }
 
+/** Whoever holds a session's sockets is told its id here when it ends. */
+export const SESSIONS_CHANNEL = 'sessions';
+
 export interface Ended {
   readonly id?: string;
   readonly userId?: string;
@@ -84,7 +87,7 @@ export interface Ended {
 }
 
 /**
- * Ends what is still alive of the sessions meant; each is announced on channel `sessions` at the commit. They are
+ * Ends what is still alive of the sessions meant; each is announced on {@link SESSIONS_CHANNEL} after the commit. They are
  * locked in the order of their ids, so that two who end the same ones do not wait in a circle. Returns their ids.
  */
 export async function endSessions(scope: Scope, { id, userId, except, kinds }: Ended): Promise<string[]> {
@@ -100,7 +103,11 @@ export async function endSessions(scope: Scope, { id, userId, except, kinds }: E
     .where('id', 'in', meant)
     .returning('id')
     .execute();
-  return ended.map((row) => row.id);
+  const ids = ended.map((row) => row.id);
+  afterCommit(scope, () => {
+    for (const id of ids) scope.announce?.(SESSIONS_CHANNEL, id);
+  });
+  return ids;
 }
 
 /** Sessions of people, which end with their password; API keys do not rest on it. */

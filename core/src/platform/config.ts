@@ -90,6 +90,8 @@ const Variables = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   DATABASE_ADMIN_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
   DATABASE_POOL: number(4, 2, 64),
+  /** Carries the messages between processes instead of PostgreSQL. */
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
   CAREFLEX_DATA_DIR: z.string().min(1).default(DATA_DIRECTORY),
   CAREFLEX_KEYS: keys,
   CAREFLEX_SECRET: secret,

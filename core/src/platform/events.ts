@@ -10,7 +10,7 @@
 import { sql } from 'kysely';
 import type { Generated } from 'kysely';
 import type { Scope } from './scope.ts';
-import { transact } from './scope.ts';
+import { afterCommit, transact } from './scope.ts';
 
 declare module './database.ts' {
   interface Database {
@@ -58,14 +58,20 @@ export async function emitAll<T extends Topic>(scope: Scope, topic: T, payloads:
   for (const payload of payloads) await scope.react?.(scope, topic, payload);
 }
 
+/** Listeners are told the newest sequence. */
+export const EVENTS_CHANNEL = 'events';
+
 /**
- * Numbers the committed events that have no sequence yet and tells listeners of channel `events` the newest
- * number. Safe to call from any process at any time. Returns the newest number, or null when nothing was new.
+ * Numbers the committed events that have no sequence yet and tells listeners of {@link EVENTS_CHANNEL}. Safe to call
+ * from any process at any time. Returns the newest number, or null when nothing was new.
  */
 export async function sequenceEvents(scope: Scope): Promise<number | null> {
-  return transact(scope, async ({ db }) => {
-    const { rows } = await sql<{ newest: number | null }>`select sequence_events() as newest`.execute(db);
-    return rows[0]?.newest ?? null;
+  return transact(scope, async (scope) => {
+    const { rows } = await sql<{ newest: number | null }>`select sequence_events() as newest`.execute(scope.db);
+    const newest = rows[0]?.newest ?? null;
+    // Only what is committed can be read by those who are told.
+    if (newest !== null) afterCommit(scope, () => scope.announce?.(EVENTS_CHANNEL, String(newest)));
+    return newest;
   });
 }
 

@@ -2,12 +2,9 @@
  * Messages between processes, for waking somebody up: nothing depends on one that gets lost. What must not be
  * missed is read from its table, from the last sequence on; `reconnected` says when to look.
  *
- * One connection per process listens, for all channels. PostgreSQL's NOTIFY carries the messages, each in a
- * transaction of its own: inside a change's transaction it would make all commits queue up.
+ * One connection per process listens, for all channels, and is made again whenever it is lost. PostgreSQL or Redis
+ * carries the messages, never inside a change's transaction: there PostgreSQL's NOTIFY would make all commits queue up.
  */
-import { sql } from 'kysely';
-import pg from 'pg';
-import type { Db } from './database.ts';
 import type { Log } from './log.ts';
 import { pause } from './ticker.ts';
 
@@ -18,44 +15,45 @@ export interface Subscriber {
 }
 
 export interface PubSub extends AsyncDisposable {
-  /** At most 8,000 bytes; ids and names only. */
+  /** At most 8,000 bytes; ids and names only. Rejects when nobody could be told. */
   publish(channel: string, payload: string): Promise<void>;
   /** Returns what ends the subscription. */
   subscribe(channel: string, subscriber: Subscriber): () => void;
 }
 
-export interface PubSubOptions {
-  readonly url: string;
-  readonly db: Db;
-  readonly log: Log;
+/** A connection that listens, to whichever server carries the messages. */
+export interface Connection {
+  listen(channel: string): Promise<void>;
+  /** Rejects when the server does not answer any more. */
+  probe(): Promise<void>;
+  close(): Promise<void>;
 }
 
-/** Over PostgreSQL. It connects with the first subscription, and again and again when the connection is lost. */
-export function postgresPubSub(options: PubSubOptions): PubSub {
-  const listener = new Listener(options);
-  return {
-    async publish(channel, payload) {
-      await sql`select pg_notify(${channel}, ${payload})`.execute(options.db);
-    },
-    subscribe: (channel, subscriber) => listener.subscribe(channel, subscriber),
-    [Symbol.asyncDispose]: () => listener.close(),
-  };
+export interface ConnectionEvents {
+  message(this: void, channel: string, payload: string): void;
+  lost(this: void, error: Error): void;
 }
+
+export type Connect = (events: ConnectionEvents) => Promise<Connection>;
 
 const PROBE_MS = 10_000;
-const ANSWER_MS = 5_000;
+/** How long a server may take to answer before it counts as lost. */
+export const ANSWER_MS = 5_000;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 10_000;
 
-class Listener {
-  readonly #options: PubSubOptions;
+/** Connects with the first subscription, and again and again when the connection is lost. */
+export class Listener implements AsyncDisposable {
+  readonly #connect: Connect;
+  readonly #log: Log;
   readonly #subscribers = new Map<string, Set<Subscriber>>();
   readonly #closed = new AbortController();
   #connecting: Promise<void> | undefined;
   #changed = Promise.withResolvers<void>();
 
-  constructor(options: PubSubOptions) {
-    this.#options = options;
+  constructor(connect: Connect, log: Log) {
+    this.#connect = connect;
+    this.#log = log;
   }
 
   subscribe(channel: string, subscriber: Subscriber): () => void {
@@ -66,7 +64,7 @@ class Listener {
     return () => void subscribers.delete(subscriber);
   }
 
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort();
     this.#changed.resolve();
     await this.#connecting;
@@ -78,7 +76,7 @@ class Listener {
       try {
         await this.#listen(() => (wait = FIRST_RETRY_MS));
       } catch (error) {
-        this.#options.log.warn('The listening connection is lost', { error });
+        this.#log.warn('The listening connection is lost', { error });
         await pause(wait / 2 + (wait / 2) * Math.random(), this.#closed.signal);
         wait = Math.min(wait * 2, LAST_RETRY_MS);
       }
@@ -87,32 +85,27 @@ class Listener {
 
   /** Returns when closed; throws when the connection is lost. */
   async #listen(connected: () => void): Promise<void> {
-    const client = new pg.Client({
-      connectionString: this.#options.url,
-      application_name: 'careflex listen',
-      connectionTimeoutMillis: ANSWER_MS,
-      query_timeout: ANSWER_MS,
-    });
-    const lost = Promise.withResolvers<void>();
+    const lost = Promise.withResolvers<never>();
     lost.promise.catch(() => undefined);
-    client.on('error', lost.reject).on('end', () => lost.reject(new Error('The server closed the connection')));
-    client.on('notification', ({ channel, payload = '' }) => this.#deliver(channel, payload));
+    const connection = await this.#connect({
+      message: (channel, payload) => this.#deliver(channel, payload),
+      lost: lost.reject,
+    });
     try {
-      await client.connect();
       connected();
-      await this.#follow(client, lost.promise);
+      await this.#follow(connection, lost.promise);
     } finally {
-      await Promise.race([client.end().catch(() => undefined), pause(ANSWER_MS)]);
+      await Promise.race([connection.close().catch(() => undefined), pause(ANSWER_MS)]);
     }
   }
 
-  async #follow(client: pg.Client, lost: Promise<void>): Promise<void> {
+  async #follow(connection: Connection, lost: Promise<never>): Promise<void> {
     const channels = new Set<string>();
     const told = new Set<Subscriber>();
     while (!this.#closed.signal.aborted) {
       this.#changed = Promise.withResolvers();
       for (const [channel, subscribers] of this.#subscribers) {
-        if (!channels.has(channel)) await client.query(`listen ${pg.escapeIdentifier(channel)}`);
+        if (!channels.has(channel)) await connection.listen(channel);
         channels.add(channel);
         for (const subscriber of subscribers) {
           if (!told.has(subscriber)) subscriber.reconnected?.();
@@ -122,7 +115,7 @@ class Listener {
       const probe = new AbortController();
       await Promise.race([lost, this.#changed.promise, pause(PROBE_MS, probe.signal)]).finally(() => probe.abort());
       // A peer that vanished without a word would otherwise go unnoticed for hours.
-      await client.query('select');
+      await connection.probe();
     }
   }
 

@@ -73,6 +73,8 @@ export interface Scope {
   readonly jobs: Jobs;
   /** Does in the event's own transaction what follows from it. Absent where only the change itself matters. */
   readonly react?: (scope: Scope, topic: string, payload: object) => Promise<void>;
+  /** Wakes those who listen on the channel, on every process. Call it once the change is committed. */
+  readonly announce?: (channel: string, payload: string) => void;
   /** Present inside `transact` only. */
   readonly transaction?: Transaction;
 }

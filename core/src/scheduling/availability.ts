@@ -2,16 +2,17 @@
  * When a provider can be booked: the one place that decides it, for the slots that are offered, for a booking, and
  * for the alternatives to one that is refused. Pure: what it knows of a provider is a {@link Calendar}.
  *
- * Whatever forbids a visit forbids it by its start: each rule is turned into the starts that it rules out, and both
- * {@link conflictsOf} and {@link freeStarts} ask that one list. So every start that is offered can be booked, and
- * every one that can be booked is offered.
+ * Every rule forbids starts: the hours at work leave some, each other rule takes some away. Both {@link conflictsOf}
+ * and {@link freeStarts} ask the same {@link shiftsOf}, {@link forbiddenStarts} and {@link fullDays}, so that every
+ * start that is offered can be booked, and every one that can be booked is offered.
  *
- * Times are epoch milliseconds, hours are of the provider's wall clock. Time off goes over a dated exception, that
- * over the weekly hours.
+ * Times are epoch milliseconds. Hours are of the provider's wall clock, and what it shows is what counts: a time that
+ * clocks skip is nobody's working time, one that they show twice is so twice. Time off goes over a dated exception,
+ * that over the weekly hours.
  */
-import type { ConflictRule } from './conflict.ts';
-import { DAY, LocalTime, MINUTE, type Range, sinceMidnight, weekday } from './zone.ts';
+import type { Conflict, ConflictRule } from './conflict.ts';
 import type { CareServiceType } from './speciality.ts';
+import { DAY, dayNumber, MINUTE, type Range, sinceMidnight, type Stretch, WallClock, weekday } from './zone.ts';
 
 /** Wall-clock hours, `HH:mm` each; `24:00` is the end of the day. */
 export interface Hours {
@@ -49,7 +50,8 @@ export interface PatientTaken extends Range {
 /** All that decides about one provider's time, over a stretch of it. */
 export interface Calendar {
   readonly timeZone: string;
-  readonly weeklyHours: readonly WeeklyHours[];
+  /** Null: {@link CLINIC_HOURS}. */
+  readonly weeklyHours: readonly WeeklyHours[] | null;
   /** By local date, such as `2026-03-08`: the hours of that day instead of the weekly ones. */
   readonly exceptions: ReadonlyMap<string, readonly Hours[]>;
   readonly timeOff: readonly Range[];
@@ -68,129 +70,167 @@ export interface ServiceRules {
   readonly dailyLimit: number | null;
 }
 
-/** Who asks for a visit of which length, and when. */
+/** What is asked for, and when. */
 export interface Asking {
   readonly now: number;
+  /** How long the visit is. */
   readonly minutes: number;
-  /** What else the patient has. */
+  /** What else the patient has; nothing where it is nobody's visit yet. */
   readonly patientTaken: readonly PatientTaken[];
-  /** The appointment that is moved, or the hold that is turned into one: it is not in its own way. */
-  readonly ignoring?: string | null;
-}
-
-/** A rule that the wanted time breaks, and the range that it blocks. */
-export interface Breach extends Range {
-  readonly rule: ConflictRule;
-  readonly appointmentId: string | null;
-}
-
-/** Starts after `after` and before `before` are ruled out. */
-interface RuledOut {
-  readonly after: number;
-  readonly before: number;
-  readonly breach: Breach;
+  /** Appointments that are moved, or the hold that becomes one: they are not in the way. */
+  readonly ignoring?: readonly string[];
 }
 
 /** Every rule that a visit from `startsAt` on would break; none means that it can be booked. */
-export function conflictsOf(calendar: Calendar, rules: ServiceRules, asking: Asking & { startsAt: number }): Breach[] {
+export function conflictsOf(
+  calendar: Calendar,
+  rules: ServiceRules,
+  asking: Asking & { readonly startsAt: number },
+): Conflict[] {
   const { startsAt, minutes } = asking;
   const visit = { from: startsAt, until: startsAt + minutes * MINUTE };
-  const local = new LocalTime(calendar.timeZone, visit);
-  const breaches = [...ruledOut(calendar, rules, asking), ...fullDays(calendar, rules, { local, asking })]
+  const clock = new WallClock(calendar.timeZone, visit);
+  const conflicts = forbiddenStarts(calendar, rules, asking)
     .filter(({ after, before }) => after < startsAt && startsAt < before)
-    .map((out) => out.breach);
-  const atWork = workingHours(calendar, local, visit).some(
-    ({ from, until }) => from <= visit.from && visit.until <= until,
-  );
-  return atWork ? breaches : [...breaches, breach('OUTSIDE_HOURS', visit)];
+    .map(({ rule, blocks, appointmentId }) => toConflict(rule, blocks(visit), appointmentId));
+  if (!isAtWork(calendar, clock, visit)) conflicts.push(toConflict('OUTSIDE_HOURS', visit));
+  const day = clock.day(startsAt);
+  if (fullDays(calendar, rules, { clock, ...asking }).has(day)) {
+    conflicts.push(toConflict('DAILY_LIMIT', wholeDay(clock, day, startsAt)));
+  }
+  return conflicts;
 }
 
-/** Where starts are looked for, and how close they may be. */
+/** Which starts are looked for: those in the range, at whole multiples of `everyMinutes` since the local midnight. */
 export interface Search extends Asking, Range {
-  /** Starts are at whole multiples of this on the provider's wall clock, counted from midnight. */
   readonly everyMinutes: number;
 }
 
-/** The starts within the range that {@link conflictsOf} finds nothing against, in order. */
+/** The starts that {@link conflictsOf} finds nothing against, in order. Lazy: a search that has enough stops it. */
 export function* freeStarts(calendar: Calendar, rules: ServiceRules, search: Search): Generator<number> {
-  const { minutes, everyMinutes } = search;
-  const local = new LocalTime(calendar.timeZone, search);
-  const out = joined([...ruledOut(calendar, rules, search), ...fullDays(calendar, rules, { local, asking: search })]);
+  const length = search.minutes * MINUTE;
+  const step = search.everyMinutes * MINUTE;
+  const clock = new WallClock(calendar.timeZone, { from: search.from, until: search.until + length });
+  const full = fullDays(calendar, rules, { clock, ...search });
+  const forbidden = joined(forbiddenStarts(calendar, rules, search));
   let next = 0;
-  for (const hours of workingHours(calendar, local, search)) {
-    const last = Math.min(hours.until - minutes * MINUTE, search.until - 1);
-    let at = onGrid(local, Math.max(hours.from, search.from), everyMinutes);
-    while (at <= last) {
-      while ((out[next]?.before ?? Infinity) <= at) next++;
-      const { after, before } = out[next] ?? { after: Infinity, before: Infinity };
-      if (after >= at) yield at;
-      else if (before > last) break;
-      at = onGrid(local, after < at ? before : at + 1, everyMinutes);
+  for (const shift of shiftsOf(calendar, clock, { from: search.from, until: search.until + length })) {
+    for (const { day, midnight, from, until } of shift.parts) {
+      if (full.has(day)) continue;
+      const onGrid = (at: number) => midnight + Math.ceil((at - midnight) / step) * step;
+      const end = Math.min(until, shift.until - length + 1, search.until);
+      for (let at = onGrid(Math.max(from, search.from)); at < end;) {
+        while (next < forbidden.length && (forbidden[next] as Forbidden).before <= at) next++;
+        const obstacle = forbidden[next];
+        if (obstacle && obstacle.after < at) at = onGrid(obstacle.before);
+        else {
+          yield at;
+          at += step;
+        }
+      }
     }
   }
 }
 
-/** The provider's hours at work around the range, in order; hours that touch are one, over midnight too. */
-export function workingHours(calendar: Calendar, local: LocalTime, range: Range): Range[] {
-  const hours: Range[] = [];
-  const last = local.day(range.until) + 1;
-  for (let day = local.day(range.from) - 1; day <= last; day++) {
-    for (const { from, to } of hoursOf(calendar, day)) {
-      const [start, end] = [
-        local.instant(day * DAY + sinceMidnight(from)),
-        local.instant(day * DAY + sinceMidnight(to)),
-      ];
-      const before = hours.at(-1);
-      if (start >= end) continue;
-      if (before && before.until >= start) hours[hours.length - 1] = { from: before.from, until: end };
-      else hours.push({ from: start, until: end });
+/** Working time without a break: hours that touch are one, over midnight too. */
+interface Shift {
+  readonly parts: Stretch[];
+  until: number;
+}
+
+/** The provider's shifts in the range, in order. The first one counts from the range's first day. */
+function* shiftsOf(calendar: Calendar, clock: WallClock, range: Range): Generator<Shift> {
+  const hoursOf = hoursByDay(calendar);
+  let shift: Shift | null = null;
+  for (const stretch of clock.stretches(range)) {
+    for (const hours of hoursOf(stretch.day)) {
+      const begins = Math.max(stretch.from, stretch.midnight + hours.from);
+      // Where hours overlap, each moment counts once.
+      const from = shift && begins < shift.until ? shift.until : begins;
+      const until = Math.min(stretch.until, stretch.midnight + hours.until);
+      if (from >= until) continue;
+      if (shift && shift.until < from) {
+        yield shift;
+        shift = null;
+      }
+      shift ??= { parts: [], until };
+      shift.parts.push({ ...stretch, from, until });
+      shift.until = until;
     }
   }
-  return hours;
+  if (shift) yield shift;
 }
 
-function hoursOf({ exceptions, weeklyHours }: Calendar, day: number): readonly Hours[] {
-  const exception = exceptions.size > 0 ? exceptions.get(new Date(day * DAY).toISOString().slice(0, 10)) : undefined;
-  const hours = exception ?? weeklyHours.filter((hours) => hours.weekday === weekday(day));
-  return hours.toSorted((a, b) => sinceMidnight(a.from) - sinceMidnight(b.from));
+/** The hours of a local day, in milliseconds since its midnight and in order. */
+function hoursByDay({ weeklyHours, exceptions }: Calendar): (day: number) => readonly Range[] {
+  const ordered = (hours: readonly Hours[]) =>
+    hours
+      .map(({ from, to }) => ({ from: sinceMidnight(from), until: sinceMidnight(to) }))
+      .sort((a, b) => a.from - b.from);
+  const weekly = [1, 2, 3, 4, 5, 6, 7].map((day) =>
+    ordered((weeklyHours ?? CLINIC_HOURS).filter((hours) => hours.weekday === day)),
+  );
+  const dated = new Map([...exceptions].map(([date, hours]) => [dayNumber(date), ordered(hours)]));
+  return (day) => dated.get(day) ?? weekly[weekday(day) - 1] ?? [];
 }
 
-function ruledOut(calendar: Calendar, rules: ServiceRules, asking: Asking): RuledOut[] {
-  const { now, ignoring } = asking;
-  const length = asking.minutes * MINUTE;
-  const [before, after] = [rules.bufferBeforeMinutes * MINUTE, rules.bufferAfterMinutes * MINUTE];
+function isAtWork(calendar: Calendar, clock: WallClock, visit: Range): boolean {
+  for (const { parts, until } of shiftsOf(calendar, clock, visit)) {
+    if (parts.some(({ from }) => from <= visit.from) && visit.from < until) return visit.until <= until;
+  }
+  return false;
+}
+
+/** Starts after `after` and before `before` are forbidden. */
+interface Forbidden {
+  readonly after: number;
+  readonly before: number;
+}
+
+interface Rule extends Forbidden {
+  readonly rule: ConflictRule;
+  readonly blocks: (visit: Range) => Range;
+  readonly appointmentId: string | null;
+}
+
+function forbiddenStarts({ timeOff, taken }: Calendar, rules: ServiceRules, asking: Asking): Rule[] {
+  const { now, patientTaken, minutes, ignoring = [] } = asking;
+  const length = minutes * MINUTE;
+  const [bufferBefore, bufferAfter] = [rules.bufferBeforeMinutes * MINUTE, rules.bufferAfterMinutes * MINUTE];
   const soonest = now + rules.minimumNoticeMinutes * MINUTE;
   const latest = now + rules.horizonDays * DAY;
-  const isOther = ({ appointmentId }: { appointmentId: string | null }) => !ignoring || appointmentId !== ignoring;
-  return [
-    { after: -Infinity, before: now, breach: breach('IN_THE_PAST', { from: now, until: now }) },
-    // A start in the past breaks that rule, and is not called too soon besides.
-    { after: now - 1, before: soonest, breach: breach('TOO_SOON', { from: now, until: soonest }) },
-    { after: latest, before: Infinity, breach: breach('TOO_FAR_AHEAD', { from: latest, until: latest }) },
-    ...calendar.timeOff.map((range) => ({
-      after: range.from - length,
-      before: range.until,
-      breach: breach('TIME_OFF', range),
-    })),
-    ...calendar.taken.filter(isOther).map(({ blocks, appointmentId }) => ({
-      after: blocks.from - length - after,
-      before: blocks.until + before,
-      breach: breach('PROVIDER_BUSY', blocks, appointmentId),
-    })),
-    ...asking.patientTaken.filter(isOther).map((visit) => ({
-      after: visit.from - length,
-      before: visit.until,
-      breach: breach('PATIENT_BUSY', visit, visit.appointmentId),
-    })),
+  const all: Rule[] = [
+    { ...rule('IN_THE_PAST', ({ from }) => ({ from, until: now })), after: -Infinity, before: now },
+    // A time in the past is not called too soon besides.
+    { ...rule('TOO_SOON', () => ({ from: now, until: soonest })), after: now - 1, before: soonest },
+    { ...rule('TOO_FAR_AHEAD', ({ until }) => ({ from: latest, until })), after: latest, before: Infinity },
   ];
+  for (const range of timeOff) {
+    all.push({ ...rule('TIME_OFF', () => range), after: range.from - length, before: range.until });
+  }
+  for (const { blocks, appointmentId } of taken) {
+    if (isIgnored(appointmentId, ignoring)) continue;
+    const [after, before] = [blocks.from - length - bufferAfter, blocks.until + bufferBefore];
+    all.push({ ...rule('PROVIDER_BUSY', () => blocks, appointmentId), after, before });
+  }
+  for (const visit of patientTaken) {
+    if (isIgnored(visit.appointmentId, ignoring)) continue;
+    const [after, before] = [visit.from - length, visit.until];
+    all.push({ ...rule('PATIENT_BUSY', () => visit, visit.appointmentId), after, before });
+  }
+  return all;
 }
 
-function breach(rule: ConflictRule, { from, until }: Range, appointmentId: string | null = null): Breach {
-  return { rule, from, until, appointmentId };
-}
+const rule = (name: ConflictRule, blocks: Rule['blocks'], appointmentId: string | null = null) => ({
+  rule: name,
+  blocks,
+  appointmentId,
+});
 
-/** Sorted, and those that overlap as one. Where two only touch, the start between them is free. */
-function joined(all: readonly RuledOut[]): { after: number; before: number }[] {
+const isIgnored = (id: string | null, ignoring: readonly string[]) => id !== null && ignoring.includes(id);
+
+/** In order, those that overlap as one. Where two only touch, the start between them is free. */
+function joined(all: readonly Forbidden[]): Forbidden[] {
   const result: { after: number; before: number }[] = [];
   for (const { after, before } of all.toSorted((a, b) => a.after - b.after)) {
     const last = result.at(-1);
@@ -204,31 +244,35 @@ function joined(all: readonly RuledOut[]): { after: number; before: number }[] {
 function fullDays(
   { taken }: Calendar,
   { service, dailyLimit }: ServiceRules,
-  { local, asking: { ignoring } }: { local: LocalTime; asking: Asking },
-): RuledOut[] {
-  if (dailyLimit === null) return [];
+  { clock, ignoring = [] }: { readonly clock: WallClock; readonly ignoring?: readonly string[] },
+): ReadonlySet<number> {
+  if (dailyLimit === null) return new Set();
   const counts = new Map<number, number>();
   for (const visit of taken) {
-    if (visit.service !== service || (ignoring && visit.appointmentId === ignoring)) continue;
-    const day = local.day(visit.startsAt);
+    if (visit.service !== service || isIgnored(visit.appointmentId, ignoring)) continue;
+    const day = clock.day(visit.startsAt);
     counts.set(day, (counts.get(day) ?? 0) + 1);
   }
-  return [...counts]
-    .filter(([, count]) => count >= dailyLimit)
-    .map(([day]) => {
-      const range = { from: local.instant(day * DAY), until: local.instant((day + 1) * DAY) };
-      return { after: range.from - 1, before: range.until, breach: breach('DAILY_LIMIT', range) };
-    });
+  return new Set([...counts].filter(([, count]) => count >= dailyLimit).map(([day]) => day));
 }
 
-/** The first instant from `at` on at which the wall clock shows a multiple of `everyMinutes` since midnight. */
-function onGrid(local: LocalTime, at: number, everyMinutes: number): number {
-  const step = everyMinutes * MINUTE;
-  for (let from = Math.ceil(at / MINUTE) * MINUTE; ; from = local.nextJump(from)) {
-    const wall = local.wallClock(from);
-    const midnight = Math.floor(wall / DAY) * DAY;
-    const ahead = Math.min(Math.ceil((wall - midnight) / step) * step, DAY) - (wall - midnight);
-    // Where the clock jumps meanwhile, what it shows afterwards counts.
-    if (from + ahead < local.nextJump(from) || from >= local.nextJump(from)) return from + ahead;
-  }
+function wholeDay(clock: WallClock, day: number, at: number): Range {
+  const parts = [...clock.stretches({ from: at - DAY, until: at + DAY })].filter((stretch) => stretch.day === day);
+  return { from: parts[0]?.from ?? at, until: parts.at(-1)?.until ?? at };
+}
+
+const OWNERS: Readonly<Record<ConflictRule, Conflict['resource']>> = {
+  PATIENT_BUSY: 'Patient',
+  PROVIDER_BUSY: 'Provider',
+  OUTSIDE_HOURS: 'Provider',
+  TIME_OFF: 'Provider',
+  TOO_SOON: 'Service',
+  TOO_FAR_AHEAD: 'Service',
+  DAILY_LIMIT: 'Service',
+  IN_THE_PAST: 'Service',
+};
+
+function toConflict(rule: ConflictRule, { from, until }: Range, appointmentId: string | null = null): Conflict {
+  const at = (ms: number) => Temporal.Instant.fromEpochMilliseconds(ms);
+  return { rule, resource: OWNERS[rule], startsAt: at(from), endsAt: at(until), appointmentId };
 }

@@ -1,6 +1,6 @@
 /**
- * A time zone over a stretch of time, as plain arithmetic on epoch milliseconds: asking Temporal for every slot of a
- * month would take most of the time that a search has.
+ * The wall clock of a time zone as plain arithmetic on epoch milliseconds: asking Temporal for every slot of a month
+ * would take most of the time that a search has.
  */
 
 /** A half-open range of instants, in epoch milliseconds. */
@@ -9,63 +9,63 @@ export interface Range {
   readonly until: number;
 }
 
-interface Stretch extends Range {
-  /** What a wall clock shows is the instant plus this. */
-  readonly offset: number;
+/** A part of one local day over which the clock runs evenly: all of it, unless clocks are set that day. */
+export interface Stretch extends Range {
+  /** Days since 1970-01-01 on the wall calendar. */
+  readonly day: number;
+  /** The instant at which the clock would have shown 00:00 of the day. */
+  readonly midnight: number;
 }
 
 export const MINUTE = 60_000;
 export const DAY = 86_400_000;
 
-export class LocalTime {
-  readonly #stretches: readonly Stretch[];
+/** Between two settings of the clock. */
+interface Span extends Range {
+  /** What the clock shows is the instant plus this. */
+  readonly offset: number;
+}
 
-  /** Valid for the instants of `range` and two days around them. */
+export class WallClock {
+  readonly #spans: readonly Span[];
+
+  /** Knows the zone over the range, and two days more on either side. */
   constructor(timeZone: string, range: Range) {
-    const [from, until] = [range.from - 2 * DAY, range.until + 2 * DAY];
-    const stretches: Stretch[] = [];
-    for (let at = from; at < until;) {
-      const zoned = Temporal.Instant.fromEpochMilliseconds(at).toZonedDateTimeISO(timeZone);
-      const next = zoned.getTimeZoneTransition('next')?.epochMilliseconds ?? until;
-      stretches.push({ from: at, until: Math.min(next, until), offset: zoned.offsetNanoseconds / 1_000_000 });
-      at = next;
-    }
-    this.#stretches = stretches;
-  }
-
-  /** What the wall clock shows, as if it were UTC. */
-  wallClock(instant: number): number {
-    return instant + this.#at(instant).offset;
+    this.#spans = spansOf(timeZone, { from: range.from - 2 * DAY, until: range.until + 2 * DAY });
   }
 
   /** Days since 1970-01-01 on the wall calendar. */
   day(instant: number): number {
-    return Math.floor(this.wallClock(instant) / DAY);
+    const span = this.#spans.find(({ until }) => instant < until) ?? this.#spans.at(-1);
+    return Math.floor((instant + (span?.offset ?? 0)) / DAY);
   }
 
-  /** The first instant at which the wall clock shows this or, where it is skipped, as long after the gap's beginning. */
-  instant(wallClock: number): number {
-    for (const { from, until, offset } of this.#stretches) {
-      const at = wallClock - offset;
-      if (at < until) return Math.max(at, from) === at ? at : this.#afterGap(wallClock, from);
+  /** The stretches, each whole, that have a part in the range; in the order of time. */
+  *stretches(range: Range): Generator<Stretch> {
+    for (const { from, until, offset } of this.#spans) {
+      const [first, last] = [Math.max(from, range.from), Math.min(until, range.until)];
+      if (first >= last) continue;
+      for (let day = Math.floor((first + offset) / DAY); day * DAY - offset < last; day++) {
+        const midnight = day * DAY - offset;
+        yield { day, midnight, from: Math.max(midnight, from), until: Math.min(midnight + DAY, until) };
+      }
     }
-    return wallClock - (this.#stretches.at(-1) as Stretch).offset;
-  }
-
-  /** The end of the stretch in which the wall clock runs without a jump. */
-  nextJump(instant: number): number {
-    return this.#at(instant).until;
-  }
-
-  #afterGap(wallClock: number, end: number): number {
-    const before = this.#stretches.findLast(({ until }) => until <= end);
-    return before ? wallClock - before.offset : end;
-  }
-
-  #at(instant: number): Stretch {
-    return this.#stretches.find(({ until }) => instant < until) ?? (this.#stretches.at(-1) as Stretch);
   }
 }
+
+function spansOf(timeZone: string, { from, until }: Range): Span[] {
+  const spans: Span[] = [];
+  for (let at = from; at < until;) {
+    const zoned = Temporal.Instant.fromEpochMilliseconds(at).toZonedDateTimeISO(timeZone);
+    const next = zoned.getTimeZoneTransition('next')?.epochMilliseconds ?? until;
+    spans.push({ from: at, until: Math.min(next, until), offset: zoned.offsetNanoseconds / 1_000_000 });
+    at = next;
+  }
+  return spans;
+}
+
+/** `2026-03-08` as days since 1970-01-01. */
+export const dayNumber = (date: string): number => Date.parse(`${date}T00:00Z`) / DAY;
 
 /** 1 to 7 from Monday; 1970-01-01 was a Thursday. */
 export const weekday = (day: number): number => ((((day + 3) % 7) + 7) % 7) + 1;

@@ -87,8 +87,10 @@ create table appointment_changes (
   primary key (appointment_id, version)
 );
 
--- One at a time decides about a provider's time, and then about a patient's: whoever takes both in this order never
--- waits in a circle. What is read after it is newer than it. Released when the transaction ends.
+-- One at a time decides about a provider's time, and then about a patient's. What is read after it is newer than it.
+-- Released when the transaction ends. Nobody ever waits in a circle, since everybody takes, in this order: the patient
+-- (for key share), the rows that change (in the order of their ids), the time. Lapsed holds come after the time: who
+-- has the row of a hold waits for no time.
 create function lock_time(providers uuid[], patients uuid[]) returns void language plpgsql volatile
   set search_path = public, pg_temp
   as $$

@@ -69,7 +69,7 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
         .catch((error: unknown) => log.warn('Nobody could be told', { name: channel, error }));
     },
     vault: vault(keyRing(config.CAREFLEX_KEYS), config.CAREFLEX_SECRET),
-    clinic: { timeZone: config.CLINIC_TIME_ZONE, region: config.DEFAULT_REGION },
+    clinic: { timeZone: config.CLINIC_TIME_ZONE, region: config.DEFAULT_REGION, phone: config.CLINIC_PHONE },
     signIn: signInRules(config),
   };
   const ownWork = (): Scope => ({ ...still, now: clock.now(), actor: SYSTEM, request: OWN_REQUEST });

@@ -7,12 +7,22 @@
 import * as accounts from '#accounts';
 import type { Events, Topic } from '#platform/events';
 import { asSystem, type Scope } from '#platform/scope';
+import * as scheduling from '#scheduling';
 
 type Reaction<T extends Topic> = (scope: Scope, payload: Events[T]) => Promise<void>;
 
 const reactions: { readonly [T in Topic]?: Reaction<T> } = {
-  'patient.deleted': (scope, { patientId }) => accounts.closePatientAccount(asSystem(scope), patientId),
-  'patient.erased': (scope, { patientId }) => accounts.erasePatientAccount(asSystem(scope), patientId),
+  'patient.deleted': async (scope, { patientId }) => {
+    await accounts.closePatientAccount(asSystem(scope), patientId);
+    await scheduling.callOff(asSystem(scope), patientId, 'ORGANISATION');
+  },
+  'patient.deceased': async (scope, { patientId }) => {
+    await scheduling.callOff(asSystem(scope), patientId, 'PATIENT');
+  },
+  'patient.erased': async (scope, { patientId }) => {
+    await accounts.erasePatientAccount(asSystem(scope), patientId);
+    await scheduling.callOff(asSystem(scope), patientId, 'ORGANISATION');
+  },
 };
 
 /** Does what follows from the event. */

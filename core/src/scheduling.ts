@@ -38,7 +38,17 @@ export {
   localStart,
 } from './scheduling/appointment.ts';
 export { hold, schedule } from './scheduling/booking.ts';
-export type { Booking, HoldRequest, Override } from './scheduling/booking-input.ts';
+export type {
+  Booking,
+  Cancellation,
+  HoldRequest,
+  Move,
+  Override,
+  StatusChange,
+  Step,
+  Update,
+} from './scheduling/booking-input.ts';
+export { callOff } from './scheduling/calling-off.ts';
 export { APPOINTMENT_TOPICS, type AppointmentChanged, type AppointmentTopic } from './scheduling/change.ts';
 export { type Conflict, CONFLICT_RULES, type ConflictRule } from './scheduling/conflict.ts';
 export {
@@ -51,7 +61,10 @@ export {
   TooLateToChange,
   UNAVAILABILITIES,
 } from './scheduling/errors.ts';
+export { expireHolds } from './scheduling/holds.ts';
 export { isAmbiguous } from './scheduling/local-time.ts';
+export { cancel, changeStatus, checkIn, complete, confirm, markNoShow, start, update } from './scheduling/moves.ts';
+export { reschedule } from './scheduling/rescheduling.ts';
 export type { DirectoryOutcome } from './scheduling/directory-import.ts';
 export type {
   ImportedLocation,

@@ -6,6 +6,7 @@ import { type Consumed, consume } from '#platform/job-consumer';
 import { JOBS_CHANNEL, openBoss, type Queue } from '#platform/jobs';
 import { type Scope, SYSTEM } from '#platform/scope';
 import { ticker } from '#platform/ticker';
+import * as scheduling from '#scheduling';
 import type { App } from './app.ts';
 import { type Worker, workers } from './workers.ts';
 
@@ -26,6 +27,7 @@ export async function startWorkers(app: App): Promise<AsyncDisposable> {
   parts.defer(app.pubsub.subscribe(JOBS_CHANNEL, { message: (queue) => consumer.wake(queue) }));
   parts.use(everySecond(app, 'sequence', sequenceEvents));
   parts.use(everySecond(app, 'seal', sealer(app)));
+  parts.use(everySecond(app, 'holds', scheduling.expireHolds));
   return parts.move();
 }
 

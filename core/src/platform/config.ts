@@ -97,6 +97,11 @@ const Variables = z.object({
   CAREFLEX_SECRET: secret,
   OIDC_ISSUERS: json.pipe(z.array(oidcIssuer)).default([]),
   CLINIC_TIME_ZONE: timeZone.default('America/New_York'),
+  /** Whom patients call, in E.164. */
+  CLINIC_PHONE: z
+    .string()
+    .regex(/^\+[1-9]\d{6,14}$/, 'expected a number such as +12125550100')
+    .optional(),
   DEFAULT_REGION: z
     .string()
     .regex(/^[A-Z]{2}$/)

@@ -47,6 +47,8 @@ export interface Clinic {
   readonly timeZone: string;
   /** The country whose phone numbers may be written without a country code: `US`. */
   readonly region: string;
+  /** E.164: whom patients call. */
+  readonly phone?: string | undefined;
 }
 
 /** How long signing in lasts, and who else may vouch for a user. */

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { isTimeZone } from '#platform/config';
 import { InvalidInput } from '#platform/errors';
-import { CANCELLATION_REASONS } from './appointment.ts';
+import { APPOINTMENT_STATUSES, type AppointmentStatus, CANCELLATION_REASONS } from './appointment.ts';
 import { CONFLICT_RULES } from './conflict.ts';
 import { DISAMBIGUATIONS, toInstant } from './local-time.ts';
 import { CARE_SERVICES } from './speciality.ts';
@@ -25,7 +25,7 @@ const minutes = z
   .min(1, 'expected at least 1 minute')
   .max(1440, 'expected at most 1440 minutes');
 
-export const text = (max: number) =>
+const text = (max: number) =>
   z
     .string()
     .max(max, `expected at most ${max} characters`)
@@ -33,9 +33,16 @@ export const text = (max: number) =>
     .transform((text) => text.trim());
 
 /** Nothing is as good as none. */
-const notes = text(5_000)
-  .nullish()
-  .transform((text) => text || null);
+const orNone = (max: number) =>
+  text(max)
+    .nullish()
+    .transform((text) => text || null);
+const notes = orNone(5_000);
+const reason = orNone(1_000);
+
+const idempotencyKey = z.string().nullish();
+/** With the version that the caller has seen, a newer one makes the change fail. */
+const onVersion = { version: z.int().nullish(), idempotencyKey };
 
 export const Override = z.object({
   rules: z.array(z.enum(CONFLICT_RULES)).min(1, 'expected the rules to break'),
@@ -55,7 +62,6 @@ export type When = z.output<typeof When>;
 
 const Visit = When.extend({ patientId: id, providerId: id, service: z.enum(CARE_SERVICES) });
 
-const idempotencyKey = z.string().nullish();
 const oneTime = ({ startsAt, localStart }: Pick<When, 'startsAt' | 'localStart'>) => !startsAt !== !localStart;
 const atOneTime = { path: ['startsAt'], message: ONE_TIME };
 
@@ -80,20 +86,49 @@ export type ParsedBooking = z.output<typeof Booking>;
 
 export const Move = When.extend({
   providerId: id.nullish(),
-  reason: text(1_000).nullish(),
+  reason,
   override: Override.nullish(),
-  version: z.int().nullish(),
-  idempotencyKey,
-}).refine(oneTime, atOneTime);
+  ...onVersion,
+}).superRefine(({ startsAt, localStart, providerId, minutes }, context) => {
+  if (startsAt && localStart) context.addIssue({ code: 'custom', ...atOneTime });
+  if (startsAt || localStart || providerId || minutes) return;
+  context.addIssue({ code: 'custom', path: ['startsAt'], message: 'expected another time, length or provider' });
+});
+/** What is left out stays as it is. */
 export type Move = z.input<typeof Move>;
 
-export const Cancellation = z.object({
-  cancellationReason: z.enum(CANCELLATION_REASONS).exclude(['EXPIRED']),
-  reason: text(1_000).nullish(),
-  version: z.int().nullish(),
-  idempotencyKey,
-});
+/** For people: EXPIRED is what the platform says of a hold. */
+const cancellationReason = z.enum(CANCELLATION_REASONS).exclude(['EXPIRED']);
+
+export const Cancellation = z.object({ cancellationReason, reason, ...onVersion });
 export type Cancellation = z.input<typeof Cancellation>;
+
+export const Step = z.object({ reason, ...onVersion });
+export type Step = z.input<typeof Step>;
+
+export const StatusChange = z
+  .object({
+    status: z.enum(APPOINTMENT_STATUSES),
+    cancellationReason: cancellationReason.nullish(),
+    override: Override.nullish(),
+    reason,
+    ...onVersion,
+  })
+  .transform((change) => ({ ...change, cancellationReason: change.cancellationReason ?? spelledOut(change) }))
+  .refine((change) => change.status !== 'CANCELLED' || change.cancellationReason, {
+    path: ['cancellationReason'],
+    message: `expected one of ${cancellationReason.options.join(', ')}`,
+  });
+export type StatusChange = z.input<typeof StatusChange>;
+
+/** The code itself may be given as the reason. */
+function spelledOut({ status, reason }: { status: AppointmentStatus; reason: string | null }) {
+  const code = status === 'CANCELLED' && cancellationReason.safeParse(reason?.toUpperCase());
+  return code && code.success ? code.data : null;
+}
+
+export const Update = z.object({ notes, ...onVersion });
+export type Update = z.input<typeof Update>;
 
 /** The instant that is meant, and the zone that gives it its meaning: the one named, else the provider's. */
 export function startOf(when: When, providerZone: string): { startsAt: Temporal.Instant; timeZone: string } {

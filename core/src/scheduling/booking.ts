@@ -10,16 +10,20 @@ import { type Appointment, type AppointmentRow, notesOf } from './appointment.ts
 import { Booking, HoldRequest, type Override, type ParsedBooking, startOf, type When } from './booking-input.ts';
 import { recordChange } from './change.ts';
 import type { ConflictRule } from './conflict.ts';
-import { HoldExpired, IllegalTransition, PatientNotBookable, ProviderUnavailable } from './errors.ts';
-import { lockAppointment, repeatable } from './locking.ts';
+import { HoldExpired, PatientNotBookable, ProviderUnavailable } from './errors.ts';
+import { illegal, lockAppointment, repeatable } from './locking.ts';
 import { isPatient, permitOverride, permitPatient } from './policy.ts';
 import { findProvidersByIds, type Provider } from './provider.ts';
 import type { CareServiceType } from './speciality.ts';
-import { allowedMoves, hasLapsed } from './status.ts';
+import { hasLapsed } from './status.ts';
 import { type Claim, takingTime } from './taking-time.ts';
 import type { Wanted } from './wanted.ts';
 
-/** Keeps a time for a few minutes, in which nobody else can have it. */
+/**
+ * Keeps a time for some minutes, three unless told otherwise, in which nobody else can have it; then it lapses.
+ * Throws NotFound, InvalidInput, AppointmentConflict, PatientNotBookable, ProviderUnavailable, IdempotencyMismatch,
+ * Forbidden.
+ */
 export async function hold(scope: Scope, input: HoldRequest): Promise<Appointment> {
   const { idempotencyKey: key, ...request } = parse(HoldRequest, input);
   const action = 'appointment.hold';
@@ -38,7 +42,14 @@ export async function hold(scope: Scope, input: HoldRequest): Promise<Appointmen
   );
 }
 
-/** Books a visit at a time, or turns a hold into one. */
+/**
+ * Books a visit: at an instant, at a time on a wall clock, or by turning a hold into it, which keeps its id. Of a local
+ * time that there is twice the earlier is meant, unless told otherwise.
+ *
+ * Throws NotFound, InvalidInput (also for a local time that clocks skip, with its neighbours), AppointmentConflict,
+ * HoldExpired, IllegalTransition (no hold any more), PatientNotBookable, ProviderUnavailable, IdempotencyMismatch,
+ * Forbidden.
+ */
 export async function schedule(scope: Scope, input: Booking): Promise<Appointment> {
   const { idempotencyKey: key, ...booking } = parse(Booking, input);
   const action = 'appointment.schedule';
@@ -71,18 +82,21 @@ async function book(scope: Scope, booking: ParsedBooking, claim: Claim): Promise
   return row;
 }
 
-/** Its time is its own already. The hold becomes the visit: it keeps its id. */
 async function confirmHold(scope: Scope, booking: ParsedBooking): Promise<AppointmentRow> {
   const { key } = await bookablePatient(scope, booking.patientId);
   const held = await lockAppointment(scope, booking.holdId as string, 'Hold');
-  if (isPatient(scope.actor) && held.held_by !== scope.actor.id) throw new NotFound('Hold');
+  mustBeOwn(scope, held);
   mustBeOf(held, booking);
   mustBeHeld(scope, held);
+  return becomeVisit(scope, held, booking.notes === null ? null : key.seal(notesOf(held.id), booking.notes));
+}
+
+/** Turns the hold, whose time is its own already, into the visit; it keeps its id. */
+export async function becomeVisit(scope: Scope, held: AppointmentRow, notes: Buffer | null): Promise<AppointmentRow> {
   const row = await scope.db
     .updateTable('appointments')
     .set({ status: 'SCHEDULED', expires_at: null, held_by: null, version: held.version + 1 })
-    .set({ notes: booking.notes === null ? held.notes : key.seal(notesOf(held.id), booking.notes) })
-    .set({ updated_at: scope.now.toString() })
+    .set({ notes: notes ?? held.notes, updated_at: scope.now.toString() })
     .where('id', '=', held.id)
     .returningAll()
     .executeTakeFirstOrThrow();
@@ -90,9 +104,14 @@ async function confirmHold(scope: Scope, booking: ParsedBooking): Promise<Appoin
     topic: 'appointment.scheduled',
     action: 'appointment.schedule',
     from: 'HELD',
-    changedFields: ['status', ...(booking.notes === null ? [] : ['notes'])],
+    changedFields: ['status', ...(notes === null ? [] : ['notes'])],
   });
   return row;
+}
+
+/** Staff may turn any hold into a visit, a patient the one they made. */
+function mustBeOwn({ actor }: Scope, held: AppointmentRow): void {
+  if (held.status === 'HELD' && isPatient(actor) && held.held_by !== actor.id) throw new NotFound('Hold');
 }
 
 function mustBeOf(held: AppointmentRow, booking: ParsedBooking): void {
@@ -109,16 +128,13 @@ function mustBeOf(held: AppointmentRow, booking: ParsedBooking): void {
   }
 }
 
-/** Throws {@link HoldExpired} also when it was noted already, {@link IllegalTransition} when it is no hold any more. */
-function mustBeHeld({ now, actor }: Scope, held: AppointmentRow): void {
+/** Throws {@link HoldExpired} also when that was noted already, {@link IllegalTransition} when it is no hold any more. */
+function mustBeHeld(scope: Scope, held: AppointmentRow): void {
   const expiresAt = held.expires_at?.toTemporalInstant() ?? null;
   const lapsed = held.status === 'CANCELLED' && held.cancellation_reason === 'EXPIRED';
-  if (expiresAt && (lapsed || (held.status === 'HELD' && hasLapsed(expiresAt, now)))) throw new HoldExpired(expiresAt);
-  if (held.status === 'HELD') return;
-  const startsAt = held.starts_at.toTemporalInstant();
-  const visit = { status: held.status, startsAt, endsAt: held.ends_at.toTemporalInstant(), expiresAt };
-  const allowed = allowedMoves(visit, { now, byPatient: isPatient(actor) });
-  throw new IllegalTransition({ from: held.status, to: 'SCHEDULED', allowed });
+  const late = held.status === 'HELD' && hasLapsed(expiresAt, scope.now);
+  if (expiresAt && (lapsed || late)) throw new HoldExpired(expiresAt);
+  if (held.status !== 'HELD') throw illegal(scope, held, 'SCHEDULED');
 }
 
 /** Held as they are until the transaction ends. */

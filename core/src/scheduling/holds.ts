@@ -1,5 +1,6 @@
 /** Holds that have lapsed: they give up their time, as soon as somebody wants it and at the latest a second later. */
 import { sql } from 'kysely';
+import * as audit from '#audit';
 import { asSystem, type Scope, transact } from '#platform/scope';
 import type { AppointmentRow } from './appointment.ts';
 import { recordChange } from './change.ts';
@@ -17,13 +18,22 @@ export async function lapse(scope: Scope, ids: readonly string[]): Promise<void>
   });
 }
 
-/** Cancels the holds that have lapsed, some at a time; those that somebody is changing are left to them. */
-export async function lapseSome(scope: Scope): Promise<number> {
-  return transact(scope, async (scope) => {
-    const rows = await lapsed(scope).limit(BATCH).forUpdate().skipLocked().execute();
-    for (const row of rows) await expire(scope, row);
-    return rows.length;
-  });
+/**
+ * Cancels the holds that have lapsed, a batch at a time; those that somebody is changing are left to them. For the
+ * system; safe to call from any process at any time, every second is meant. Returns how many. Throws Forbidden.
+ */
+export async function expireHolds(scope: Scope): Promise<number> {
+  const act = { action: 'appointment.expire', resourceType: 'Appointment' };
+  await audit.permit(scope, scope.actor.role === 'system', act);
+  for (let expired = 0; ;) {
+    const found = await transact(scope, async (scope) => {
+      const rows = await lapsed(scope).limit(BATCH).forUpdate().skipLocked().execute();
+      for (const row of rows) await expire(scope, row);
+      return rows.length;
+    });
+    expired += found;
+    if (found < BATCH) return expired;
+  }
 }
 
 /** In the order of ids: whoever locks several of them never waits in a circle. */
@@ -52,6 +62,6 @@ async function expire(scope: Scope, { id, version }: AppointmentRow): Promise<vo
     topic: 'appointment.cancelled',
     action: 'appointment.expire',
     from: 'HELD',
-    changedFields: ['status'],
+    changedFields: ['status', 'cancellationReason'],
   });
 }

@@ -3,6 +3,7 @@ import * as audit from '#audit';
 import { Forbidden, NotFound } from '#platform/errors';
 import { isUuid } from '#platform/input';
 import { type Actor, type Scope, transact } from '#platform/scope';
+import { TooLateToChange } from './errors.ts';
 
 const READERS = new Set<Actor['role']>(['admin', 'agent', 'patient', 'system']);
 const WRITERS = new Set<Actor['role']>(['admin', 'system']);
@@ -61,4 +62,14 @@ export const mayOverride = ({ role, mayOverride }: Actor): boolean =>
 
 export async function permitOverride(scope: Scope): Promise<void> {
   await audit.permit(scope, mayOverride(scope.actor), { action: 'appointment.override', resourceType: 'Appointment' });
+}
+
+/** Before a visit, until when patients change it themselves. */
+const CUTOFF = { hours: 24 } as const;
+
+/** Lets staff change a visit at any time, and patients their own up to a day before. Throws {@link TooLateToChange}. */
+export function mustBeInTime({ actor, now, clinic }: Scope, startsAt: Temporal.Instant): void {
+  const until = startsAt.subtract(CUTOFF);
+  if (isPatient(actor) && Temporal.Instant.compare(now, until) > 0)
+    throw new TooLateToChange(until, clinic.phone ?? null);
 }

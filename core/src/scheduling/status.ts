@@ -32,6 +32,8 @@ const CORRECTIONS: Table = {
 
 /** What patients do themselves. */
 const OWN: ReadonlySet<AppointmentStatus> = new Set(['SCHEDULED', 'CONFIRMED', 'CANCELLED']);
+export const isPatientsMove = (to: AppointmentStatus): boolean => OWN.has(to);
+
 /** What can still be moved to another time. */
 const MOVABLE: ReadonlySet<AppointmentStatus> = new Set(['SCHEDULED', 'CONFIRMED']);
 

@@ -1,9 +1,10 @@
 /** A patient and a provider who can meet, and times at which they do. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
 import * as care from '#care';
 import * as scheduling from '#scheduling';
-import type { Scope } from '../../src/platform/scope.ts';
+import { asSystem, type Scope, transact } from '../../src/platform/scope.ts';
 import { aPatient } from './patients.ts';
 import { as } from './testing.ts';
 
@@ -47,4 +48,24 @@ export async function aBooking(
 /** Books one. */
 export async function booked(scope: Scope, more: Partial<scheduling.Booking> = {}): Promise<scheduling.Appointment> {
   return scheduling.schedule(scope, await aBooking(scope, more));
+}
+
+/** What is on record about an appointment, each oldest first: its history, its audit entries, its events. */
+export async function recordsOf(scope: Scope, id: string) {
+  return transact(asSystem(scope), async ({ db }) => {
+    const { rows: history } = await sql<{
+      version: number;
+      revision: number;
+      from_status: string | null;
+      to_status: string;
+      actor_id: string;
+      starts_at: Date;
+    }>`select * from appointment_changes where appointment_id = ${id} order by version`.execute(db);
+    const { rows: audit } = await sql<{ action: string; patient_ids: string[]; changed_fields: string[] }>`
+      select * from audit_entries where resource_id = ${id} and outcome = 'SUCCESS' and action <> 'appointment.read'
+      order by id`.execute(db);
+    const { rows: events } = await sql<{ topic: string; payload: scheduling.AppointmentChanged }>`
+      select topic, payload from events where payload ->> 'appointmentId' = ${id} order by id`.execute(db);
+    return { history, audit, events };
+  });
 }

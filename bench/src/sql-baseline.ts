@@ -1,6 +1,6 @@
 /**
  * The same statements without us: by pgbench where there is one, else by bare `pg` clients in a process of their own.
- * Prepared, and `begin` with what goes with it in one round trip, as ours are.
+ * Prepared, and `begin` with what goes with it in one round trip; every other statement is answered before the next.
  */
 import { execFileSync, fork } from 'node:child_process';
 import { writeFileSync } from 'node:fs';

@@ -7,7 +7,7 @@
  */
 import './audit/tables.ts';
 import { sql } from 'kysely';
-import { statement } from '#platform/database';
+import { unansweredStatement } from '#platform/database';
 import { Forbidden, InvalidInput } from '#platform/errors';
 import { parse } from '#platform/input';
 import { keyCovers, type Scope, transact } from '#platform/scope';
@@ -51,7 +51,10 @@ export interface Entry {
   readonly outcome?: 'SUCCESS' | 'DENIED' | 'FAILURE';
 }
 
-/** Records one action of the scope's actor. Call it inside `transact`, so that it fails closed. */
+/**
+ * Records one action of the scope's actor. Call it inside `transact`, so that it fails closed: the entry is written
+ * with the next statement or the commit, which fails when it cannot be.
+ */
 export async function record(scope: Scope, entry: Entry): Promise<void> {
   const content = contentOf(scope, entry);
   const row = { ...content, mac: entryMac(scope.vault, canonical(content)) };
@@ -243,11 +246,11 @@ const insertion = (entry: NewEntry) => sql`
     ${entry.resourceId}, ${entry.resourceIds}, ${entry.patientIds}, ${entry.changedFields}, ${entry.purpose},
     ${entry.outcome}, ${entry.requestId}, ${entry.ipAddress}, ${entry.userAgent}, ${entry.mac})`;
 
-const insertEntry = statement<NewEntry, never>((db, entry) => ({
+const insertEntry = unansweredStatement<NewEntry>((db, entry) => ({
   compile: () => insertion(entry).$castTo<never>().compile(db),
 }));
 
-const insertEntryOfPatient = statement<NewEntry & { readonly patientId: string }, never>((db, entry) => ({
+const insertEntryOfPatient = unansweredStatement<NewEntry & { readonly patientId: string }>((db, entry) => ({
   compile: () =>
     sql<never>`
       with entry as (${insertion(entry)})

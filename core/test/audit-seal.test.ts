@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
+import { sql } from 'kysely';
 import * as audit from '#audit';
 import { leafHash, merkleRoot } from '@careflex/core/audit/merkle';
 import { Forbidden } from '#platform/errors';
@@ -73,6 +74,8 @@ describe('seal', () => {
       const begun = new Promise<void>((resolve) => (began = resolve));
       const slow = transact(scope, async (scope) => {
         await audit.record(scope, { action: 'slow', resourceType: 'Test' });
+        // The entry is written with the next statement.
+        await sql`select`.execute(scope.db);
         began();
         await finished;
       });

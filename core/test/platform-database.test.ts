@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { sql } from 'kysely';
-import { statement } from '#platform/database';
-import { transact } from '#platform/scope';
-import { asSuperuser, committed, sandboxed } from './support/testing.ts';
+import { connect, statement, unansweredStatement } from '#platform/database';
+import { asSystem, transact } from '#platform/scope';
+import { asSuperuser, committed, sandboxed, urls } from './support/testing.ts';
 
 describe('connect', () => {
   test(
@@ -48,6 +48,110 @@ describe('statement', () => {
         assert.deepEqual(await eventsOf(db, { topic: 'b', limit: 5 }), [{ topic: 'b' }]);
         assert.deepEqual(await eventsOf(db, { topic: 'b', limit: 0 }), []);
       });
+    }),
+  );
+});
+
+describe('unansweredStatement', () => {
+  /** A topic of null is refused by the database. */
+  const note = unansweredStatement<{ topic: string | null }>((db, { topic }) => ({
+    compile: () =>
+      sql<never>`
+        insert into events (topic, payload, request_id, occurred_at) values (${topic}, '{}', 'later', now())`.compile(
+        db,
+      ),
+  }));
+  const noted = async () => (await asSuperuser(`select from events where request_id = 'later'`)).length;
+
+  test(
+    'is written with the next statement or the commit, in its order',
+    committed(async (scope) => {
+      await transact(asSystem(scope), async ({ db }) => {
+        for (const topic of ['first', 'second']) await note(db, { topic });
+        const { rows } = await sql<{ topic: string }>`
+          select topic from events where request_id = ${'later'} order by id`.execute(db);
+        assert.deepEqual(rows, [{ topic: 'first' }, { topic: 'second' }]);
+        await note(db, { topic: 'third' });
+      });
+      assert.equal(await noted(), 3);
+    }),
+  );
+
+  const NOT_NULL = /null value in column "topic"/;
+
+  test(
+    'fails the commit, and nothing of the transaction remains',
+    committed(async (scope) => {
+      const before = await noted();
+      const failing = transact(scope, async ({ db }) => {
+        await sql`insert into events (topic, payload, request_id, occurred_at) values ('x', '{}', 'later', now())`.execute(
+          db,
+        );
+        await note(db, { topic: null });
+        return 'success';
+      });
+      await assert.rejects(failing, NOT_NULL);
+      assert.equal(await noted(), before);
+    }),
+  );
+
+  test(
+    'fails the next statement with its own failure',
+    committed(async (scope) => {
+      await transact(scope, async ({ db }) => {
+        await note(db, { topic: null });
+        await assert.rejects(sql`select ${1}::int`.execute(db), NOT_NULL);
+        throw new Error('seen');
+      }).catch(({ message }: Error) => assert.equal(message, 'seen'));
+    }),
+  );
+
+  test(
+    'fails a savepoint that is left, which undoes what was done within',
+    committed(async (scope) => {
+      const before = await noted();
+      await transact(scope, async (scope) => {
+        await note(scope.db, { topic: 'outer' });
+        await assert.rejects(
+          transact(scope, ({ db }) => note(db, { topic: null })),
+          NOT_NULL,
+        );
+        const undone = transact(scope, async ({ db }) => {
+          await note(db, { topic: 'undone' });
+          throw new Error('undone');
+        });
+        await assert.rejects(undone, /undone/);
+      });
+      assert.equal(await noted(), before + 1);
+    }),
+  );
+
+  test(
+    'fails the commit when the connection is lost',
+    committed(async (scope) => {
+      const before = await noted();
+      const failing = transact(scope, async ({ db }) => {
+        const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(db);
+        await note(db, { topic: 'lost' });
+        await asSuperuser('select pg_terminate_backend($1)', [rows[0]?.pid]);
+      });
+      await assert.rejects(failing);
+      assert.equal(await noted(), before);
+    }),
+  );
+
+  test(
+    'is answered at once outside a transaction, also after one that was undone',
+    committed(async (scope) => {
+      const db = connect(urls.login, { max: 1 });
+      await using _closed = { [Symbol.asyncDispose]: () => db.destroy() };
+      const undone = transact({ ...asSystem(scope), db }, async ({ db }) => {
+        await sql`select`.execute(db);
+        await note(db, { topic: 'undone' });
+        throw new Error('undone');
+      });
+      await assert.rejects(undone, /undone/);
+      await assert.rejects(note(db, { topic: 'x' }), /permission denied/);
     }),
   );
 });

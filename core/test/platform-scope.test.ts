@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { sql } from 'kysely';
+import { connect } from '#platform/database';
+import { Unauthenticated } from '#platform/errors';
 import { emit, eventsAfter, sequenceEvents } from '#platform/events';
-import { afterCommit, asSystem, transact } from '#platform/scope';
-import { as, asSuperuser, committed, sandboxed, testScope } from './support/testing.ts';
+import { afterCommit, asSystem, type Scope, transact } from '#platform/scope';
+import { actor, as, asSuperuser, committed, sandboxed, testScope, urls } from './support/testing.ts';
 
 declare module '#platform/events' {
   interface Events {
@@ -13,6 +16,11 @@ declare module '#platform/events' {
 
 const roleNow = async (scope: ReturnType<typeof testScope>) =>
   (await sql<{ role: string }>`select current_user as role`.execute(scope.db)).rows[0]?.role;
+
+function oneConnection(scope: Scope): { scope: Scope } & AsyncDisposable {
+  const db = connect(urls.login, { max: 1 });
+  return { scope: { ...scope, db }, [Symbol.asyncDispose]: () => db.destroy() };
+}
 
 describe('transact', () => {
   test(
@@ -38,6 +46,46 @@ describe('transact', () => {
         }).catch(() => undefined);
       });
       assert.deepEqual(ran, ['outer']);
+    }),
+  );
+
+  test(
+    'refuses a session that is none, whether its first statement is a query, a savepoint or the commit',
+    committed(async (scope) => {
+      const revoked = as(scope, actor('agent', { sessionId: randomUUID() }));
+      const ran: string[] = [];
+      const works: ((scope: Scope) => Promise<unknown>)[] = [
+        (scope) => roleNow(scope).then((role) => ran.push(String(role))),
+        (scope) => transact(scope, async () => ran.push('nested')),
+        async () => 'nothing',
+      ];
+      for (const work of works) await assert.rejects(transact(revoked, work), Unauthenticated);
+      assert.deepEqual(ran, []);
+    }),
+  );
+
+  test(
+    'has not succeeded when a failure was passed over',
+    committed(async (scope) => {
+      const failing = transact(scope, async ({ db }) => {
+        await sql`select 1 / 0`.execute(db).catch(() => undefined);
+      });
+      await assert.rejects(failing, /undid the transaction/);
+    }),
+  );
+
+  test(
+    'leaves its connection clean, whether or not it came to a statement',
+    committed(async (scope) => {
+      await using one = oneConnection(scope);
+      for (const statements of [0, 1]) {
+        const undone = transact(one.scope, async (scope) => {
+          for (let n = 0; n < statements; n++) await roleNow(scope);
+          throw new Error('undone');
+        });
+        await assert.rejects(undone, /undone/);
+        assert.equal(await roleNow(one.scope), 'careflex_app');
+      }
     }),
   );
 

@@ -1,12 +1,12 @@
 /**
- * The connection pool, and statements with names.
+ * The connection pool, and statements that are compiled once.
  *
  * Every statement is prepared under a name derived from its text, which makes it two to three times
  * faster. One connection runs one query at a time, each awaited.
  */
-import { createHash } from 'node:crypto';
 import { type CompiledQuery, Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
+import { NamedClient, TransactionClient, unanswered } from './client.ts';
 
 /** Every table. Each context merges its own in, from its `tables.ts`; the keys are snake_case table names. */
 // oxlint-disable-next-line typescript/no-empty-interface -- filled by declaration merging
@@ -20,32 +20,6 @@ export interface ConnectOptions {
   readonly name?: string;
   /** A role that every connection has from its start; none unless given, so that `transact` chooses one. */
   readonly role?: string;
-}
-
-/** Texts that get a name. A text that varies without end (a generated list) must not fill the server's memory. */
-const MAX_STATEMENTS = 1_000;
-const names = new Map<string, string>();
-
-function nameOf(text: string): string | undefined {
-  const known = names.get(text);
-  if (known !== undefined) return known;
-  if (names.size >= MAX_STATEMENTS) return undefined;
-  const name = createHash('sha256').update(text).digest('base64url').slice(0, 24);
-  names.set(text, name);
-  return name;
-}
-
-class NamedClient extends pg.Client {
-  // One signature of pg's many is used here: Kysely's (text, values).
-  override query(...args: unknown[]): never {
-    const [text, values] = args;
-    if (typeof text === 'string' && Array.isArray(values) && values.length > 0) {
-      const name = nameOf(text);
-      return super.query(name === undefined ? { text, values } : { name, text, values }) as never;
-    }
-    // Without values: the simple protocol, which alone can carry several statements at once.
-    return super.query(...(args as [string])) as never;
-  }
 }
 
 const INT8 = 20;
@@ -67,7 +41,7 @@ function toSafeInteger(text: string): number {
 
 /** Opens a pool. `await db.destroy()` closes it. */
 export function connect(connectionString: string, options: ConnectOptions = {}): Db {
-  const pool = openPool(connectionString, options);
+  const pool = poolOf(TransactionClient, connectionString, options);
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
   pools.set(db, pool);
   return db;
@@ -82,14 +56,19 @@ export function poolCounts(db: Db): { used: number; idle: number; waiting: numbe
 }
 
 /** The bare pool, for what brings its own SQL. `await pool.end()` closes it. */
-export function openPool(connectionString: string, { max = 4, name = 'careflex', role }: ConnectOptions = {}): pg.Pool {
+export function openPool(connectionString: string, options: ConnectOptions = {}): pg.Pool {
+  return poolOf(NamedClient, connectionString, options);
+}
+
+function poolOf(Client: typeof NamedClient, connectionString: string, options: ConnectOptions): pg.Pool {
+  const { max = 4, name = 'careflex', role } = options;
   const pool = new pg.Pool({
     connectionString,
     max,
     application_name: name,
     ...(role === undefined ? {} : { options: `-c role=${role}` }),
     types,
-    Client: NamedClient,
+    Client,
     connectionTimeoutMillis: 10_000,
   });
   // A connection that the server closes is replaced on next use, and a query under way is rejected; without a
@@ -103,13 +82,32 @@ export function openPool(connectionString: string, { max = 4, name = 'careflex',
  * A statement that is compiled once and then only run. `build` gets a marker for each parameter and is called
  * on first use; what it does with a marker is decided there, so it must not branch on one.
  */
-export function statement<P extends object, Row>(
-  build: (db: Db, parameters: P) => { compile(): CompiledQuery<Row> },
-): (db: Db, parameters: P) => Promise<Row[]> {
+export function statement<P extends object, Row>(build: Build<P, Row>): (db: Db, parameters: P) => Promise<Row[]> {
+  const compiled = compiledOnce(build);
+  return async (db, parameters) => (await db.executeQuery(compiled(db, parameters))).rows;
+}
+
+/**
+ * The same for a write whose answer nobody needs: within a transaction it goes out with the next statement, at the
+ * latest the commit, and it is that one which fails when this one does.
+ */
+export function unansweredStatement<P extends object>(
+  build: Build<P, never>,
+): (db: Db, parameters: P) => Promise<void> {
+  const compiled = compiledOnce(build, ({ sql }) => unanswered(sql));
+  return async (db, parameters) => void (await db.executeQuery(compiled(db, parameters)));
+}
+
+type Build<P, Row> = (db: Db, parameters: P) => { compile(): CompiledQuery<Row> };
+
+function compiledOnce<P extends object, Row>(
+  build: Build<P, Row>,
+  onCompiled: (query: CompiledQuery<Row>) => void = () => undefined,
+): (db: Db, parameters: P) => CompiledQuery<Row> {
   let compiled: CompiledQuery<Row> | undefined;
   let order: (keyof P | undefined)[] = [];
 
-  return async (db, parameters) => {
+  return (db, parameters) => {
     if (compiled === undefined) {
       const markers = new Map<unknown, keyof P>();
       const marked = new Proxy({} as P, {
@@ -121,10 +119,11 @@ export function statement<P extends object, Row>(
       });
       compiled = build(db, marked).compile();
       order = compiled.parameters.map((value) => markers.get(value));
+      onCompiled(compiled);
     }
     const query = compiled;
     const values = order.map((key, i) => (key === undefined ? query.parameters[i] : parameters[key]));
-    return (await db.executeQuery<Row>({ ...query, parameters: values })).rows;
+    return { ...query, parameters: values };
   };
 }
 

@@ -3,7 +3,8 @@
  *
  * The login role of the database has no rights of its own. `transact` gives a transaction the role of its
  * actor, so nothing can be read or written outside one, and row-level security applies to every statement.
- * The same round trip proves that the actor's session is still alive: a revoked one ends here.
+ * The same words prove that the actor's session is still alive. They go out with the first statement, which a
+ * revoked session never gets to: it fails with them.
  */
 import { type Kysely, sql } from 'kysely';
 import pg from 'pg';
@@ -124,7 +125,7 @@ async function begin<T>(scope: Scope, work: (scope: Scope) => Promise<T>): Promi
     try {
       await sql.raw(`begin; ${enter(scope)}`).execute(db);
       const result = await work({ ...scope, db, transaction });
-      await sql`commit`.execute(db);
+      await commit(db);
       return result;
     } catch (thrown) {
       // When the connection itself is gone there is nothing to roll back, and the first error is the one to tell.
@@ -134,6 +135,11 @@ async function begin<T>(scope: Scope, work: (scope: Scope) => Promise<T>): Promi
   });
   for (const callback of transaction.afterCommit) callback();
   return result;
+}
+
+async function commit(db: Kysely<Database>): Promise<void> {
+  const { rows } = await sql<{ command: string }>`commit`.execute(db);
+  if (rows[0]?.command === 'ROLLBACK') throw new Error('A failure that was passed over undid the transaction');
 }
 
 let savepoints = 0;

@@ -35,6 +35,8 @@ values
 -- Null: the clinic's usual hours, Monday to Friday 09:00 to 17:00. Else a list of
 -- {"weekday": 1 to 7 from Monday, "from": "09:00", "to": "17:00"}; 24:00 is the end of the day.
 alter table providers add column weekly_hours jsonb;
+-- The zone of those hours where an admin has named one; else the zone of the place of work, as the directory has it.
+alter table providers add column hours_time_zone text;
 alter table providers add column version integer not null default 1;
 
 -- The hours of one local day instead of the weekly ones; none is a day off.

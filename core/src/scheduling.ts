@@ -73,6 +73,7 @@ export type {
   ImportedProviderRole,
 } from './scheduling/directory-input.ts';
 export type { Provider, ProviderList } from './scheduling/provider.ts';
+export { availableSlots, type Slot, type SlotSearch } from './scheduling/slots.ts';
 export { CARE_SERVICES, type CareServiceType, servicesOf } from './scheduling/speciality.ts';
 
 declare module '#platform/events' {

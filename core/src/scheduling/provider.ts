@@ -20,7 +20,7 @@ export interface Provider {
   readonly email: string | null;
   readonly organization: Named | null;
   readonly location: Named | null;
-  /** IANA: of the place of work, else of the provider's own address, else the clinic's. */
+  /** IANA: what an admin chose, else of the place of work, else of the provider's own address, else the clinic's. */
   readonly timeZone: string;
   readonly active: boolean;
   readonly createdAt: Temporal.Instant;
@@ -119,6 +119,7 @@ function viewOfProviders({ db }: Scope) {
       'p.phone as own_phone',
       'p.email as own_email',
       'p.time_zone as own_time_zone',
+      'p.hours_time_zone',
       'role.speciality_code',
       'role.speciality',
       'role.phone as role_phone',
@@ -148,7 +149,7 @@ function toProvider(row: ProviderRow): Provider {
     email: row.role_email ?? row.own_email,
     organization: named(row.organization_id, row.organization_name),
     location: named(row.location_id, row.location_name),
-    timeZone: row.location_time_zone ?? row.own_time_zone,
+    timeZone: row.hours_time_zone ?? row.location_time_zone ?? row.own_time_zone,
     active: row.active,
     createdAt: row.created_at.toTemporalInstant(),
     updatedAt: row.updated_at.toTemporalInstant(),

@@ -42,6 +42,7 @@ declare module '#platform/database' {
       time_zone: string;
       /** 1 to 7 from Monday. Null: the clinic's usual hours. */
       weekly_hours: ColumnType<(Hours & { weekday: number })[] | null, string | null | undefined, string | null>;
+      hours_time_zone: ColumnType<string | null, string | null | undefined, string | null>;
       version: Generated<number>;
     };
     provider_roles: DirectoryRow & {

@@ -25,7 +25,7 @@ interface Technique {
   readonly name: string;
   readonly book: Book;
   /** How many visits there are at the slot. */
-  count(startsAt: Temporal.Instant): Promise<number>;
+  readonly count: (startsAt: Temporal.Instant) => Promise<number>;
 }
 
 export interface ContentionFigures {

@@ -50,13 +50,16 @@ export type {
 } from './scheduling/booking-input.ts';
 export { callOff } from './scheduling/calling-off.ts';
 export { APPOINTMENT_TOPICS, type AppointmentChanged, type AppointmentTopic } from './scheduling/change.ts';
-export { type Conflict, CONFLICT_RULES, type ConflictRule } from './scheduling/conflict.ts';
+export { type Conflict, CONFLICT_RULES, type ConflictRule, type Occurrence } from './scheduling/conflict.ts';
+export { previewSeries, scheduleSeries } from './scheduling/series.ts';
+export type { SeriesRequest } from './scheduling/series-input.ts';
 export {
   AppointmentConflict,
   HoldExpired,
   IllegalTransition,
   PatientNotBookable,
   ProviderUnavailable,
+  SeriesConflict,
   StaleVersion,
   TooLateToChange,
   UNAVAILABILITIES,

@@ -17,10 +17,10 @@ const wholeMinute = (time: { second: number; millisecond: number; microsecond: n
 const instant = z
   .instanceof(Temporal.Instant)
   .refine((at) => wholeMinute(at.toZonedDateTimeISO('UTC')), 'expected a whole minute');
-const local = z.instanceof(Temporal.PlainDateTime).refine(wholeMinute, 'expected a whole minute');
-const id = z.string().max(100);
+export const local = z.instanceof(Temporal.PlainDateTime).refine(wholeMinute, 'expected a whole minute');
+export const id = z.string().max(100);
 
-const minutes = z
+export const minutes = z
   .int('expected whole minutes')
   .min(1, 'expected at least 1 minute')
   .max(1440, 'expected at most 1440 minutes');
@@ -37,7 +37,7 @@ const orNone = (max: number) =>
   text(max)
     .nullish()
     .transform((text) => text || null);
-const notes = orNone(5_000);
+export const notes = orNone(5_000);
 const reason = orNone(1_000);
 
 const idempotencyKey = z.string().nullish();
@@ -51,10 +51,12 @@ export const Override = z.object({
 /** The rules to break on purpose, and why. For admins, and agents with a grant. */
 export type Override = z.output<typeof Override>;
 
+export const zone = z.string().refine(isTimeZone, 'expected an IANA time zone such as America/New_York');
+
 const When = z.object({
   startsAt: instant.nullish(),
   localStart: local.nullish(),
-  timeZone: z.string().refine(isTimeZone, 'expected an IANA time zone such as America/New_York').nullish(),
+  timeZone: zone.nullish(),
   disambiguation: z.enum(DISAMBIGUATIONS).nullish(),
   minutes: minutes.nullish(),
 });

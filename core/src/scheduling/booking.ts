@@ -69,15 +69,34 @@ async function book(scope: Scope, booking: ParsedBooking, claim: Claim): Promise
   const { key } = await bookablePatient(scope, booking.patientId);
   const wanted = await wantedBy(scope, booking);
   const overrides = await claim(scope, wanted, booking.override);
+  return place(scope, wanted, {
+    notes: booking.notes,
+    key,
+    overrides,
+    reason: reasonFor(overrides, booking.override, key),
+  });
+}
+
+export interface Placement {
+  readonly notes: string | null;
+  readonly key: care.PatientKey;
+  readonly overrides?: ConflictRule[];
+  readonly reason?: { readonly text: string; readonly key: care.PatientKey } | null;
+  readonly seriesId?: string;
+}
+
+/** Puts a new visit at a time that has been claimed. */
+export async function place(scope: Scope, wanted: Wanted, placement: Placement): Promise<AppointmentRow> {
+  const { key, overrides = [], reason = null, seriesId = null } = placement;
   const id = randomUUIDv7();
-  const notes = booking.notes === null ? null : key.seal(notesOf(id), booking.notes);
-  const row = await insert(scope, wanted, { id, status: 'SCHEDULED', notes, overrides });
+  const notes = placement.notes === null ? null : key.seal(notesOf(id), placement.notes);
+  const row = await insert(scope, wanted, { id, status: 'SCHEDULED', notes, overrides, series_id: seriesId });
   await recordChange(scope, row, {
     topic: 'appointment.scheduled',
     action: 'appointment.schedule',
     from: null,
     changedFields: [...PLACED, ...(notes ? ['notes'] : []), ...overridden(overrides)],
-    reason: reasonFor(overrides, booking.override, key),
+    reason,
   });
   return row;
 }

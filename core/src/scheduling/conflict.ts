@@ -21,3 +21,12 @@ export interface Conflict {
   /** The appointment that has the time, where there is one and the caller may know of it. */
   readonly appointmentId: string | null;
 }
+
+/** A visit of a series that is not booked yet, and what stands in its way: nothing when it can be booked. */
+export interface Occurrence {
+  readonly startsAt: Temporal.Instant;
+  readonly endsAt: Temporal.Instant;
+  /** IANA. */
+  readonly timeZone: string;
+  readonly conflicts: readonly Conflict[];
+}

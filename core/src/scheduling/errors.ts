@@ -1,7 +1,7 @@
 import type { PatientStatus } from '#care';
 import { DomainError } from '#platform/errors';
 import type { Appointment, AppointmentStatus } from './appointment.ts';
-import type { Conflict } from './conflict.ts';
+import type { Conflict, Occurrence } from './conflict.ts';
 import type { CareServiceType } from './speciality.ts';
 
 /** A move that the status machine does not have, or not now, or not for who asks. */
@@ -94,5 +94,16 @@ export class AppointmentConflict extends DomainError {
     super(`This time cannot be booked: ${conflicts.map(({ rule }) => rule).join(', ')}`);
     this.conflicts = conflicts;
     this.alternatives = alternatives;
+  }
+}
+
+/** A series is booked as a whole, and some of its visits cannot be. */
+export class SeriesConflict extends DomainError {
+  readonly code = 'SERIES_CONFLICT';
+  /** The visits that cannot be booked. */
+  readonly occurrences: readonly Occurrence[];
+  constructor(occurrences: readonly Occurrence[]) {
+    super(`${occurrences.length} of the visits cannot be booked; leave them out or choose another time`);
+    this.occurrences = occurrences;
   }
 }

@@ -52,7 +52,14 @@ export { callOff } from './scheduling/calling-off.ts';
 export { APPOINTMENT_TOPICS, type AppointmentChanged, type AppointmentTopic } from './scheduling/change.ts';
 export { type Conflict, CONFLICT_RULES, type ConflictRule, type Occurrence } from './scheduling/conflict.ts';
 export { previewSeries, scheduleSeries } from './scheduling/series.ts';
-export type { SeriesRequest } from './scheduling/series-input.ts';
+export { cancelSeries, rescheduleSeries } from './scheduling/series-changes.ts';
+export {
+  SERIES_PARTS,
+  type SeriesCancellation,
+  type SeriesMove,
+  type SeriesPart,
+  type SeriesRequest,
+} from './scheduling/series-input.ts';
 export {
   AppointmentConflict,
   HoldExpired,

@@ -109,3 +109,118 @@ describe('scheduleSeries', () => {
     }),
   );
 });
+
+describe('rescheduleSeries', () => {
+  const third = Temporal.PlainDateTime.from('2026-03-17T11:30');
+
+  test(
+    'moves this and those after it by days and time on the wall, onto each other’s times too',
+    sandboxed(async (scope) => {
+      const visits = await scheduling.scheduleSeries(scope, await aSeries(scope));
+      const moved = await scheduling.rescheduleSeries(scope, visits[1]?.id ?? '', {
+        part: 'FOLLOWING',
+        localStart: third,
+      });
+      assert.deepEqual(starts(moved), [
+        TUESDAYS[0],
+        '2026-03-17T15:30:00Z',
+        '2026-03-24T15:30:00Z',
+        '2026-03-31T15:30:00Z',
+      ]);
+      assert.deepEqual(
+        moved.map(({ revision }) => revision),
+        [1, 2, 2, 2],
+      );
+      // And back again, in the other direction.
+      const localStart = Temporal.PlainDateTime.from('2026-03-10T10:00');
+      const back = await scheduling.rescheduleSeries(scope, visits[1]?.id ?? '', { part: 'FOLLOWING', localStart });
+      assert.deepEqual(starts(back), TUESDAYS);
+    }),
+  );
+
+  test(
+    'moves one alone, or all, and keeps the time on the wall over the night that clocks change',
+    sandboxed(async (scope) => {
+      const visits = await scheduling.scheduleSeries(scope, await aSeries(scope));
+      const one = await scheduling.rescheduleSeries(scope, visits[2]?.id ?? '', { part: 'THIS', localStart: third });
+      assert.deepEqual(starts(one), [TUESDAYS[0], TUESDAYS[1], '2026-03-17T15:30:00Z', TUESDAYS[3]]);
+      const localStart = Temporal.PlainDateTime.from('2026-03-25T09:00');
+      const all = await scheduling.rescheduleSeries(scope, visits[3]?.id ?? '', { part: 'ALL', localStart });
+      assert.deepEqual(starts(all), [
+        '2026-03-04T14:00:00Z',
+        '2026-03-11T13:00:00Z',
+        '2026-03-18T13:00:00Z',
+        '2026-03-25T13:00:00Z',
+      ]);
+    }),
+  );
+
+  test(
+    'changes nothing when one of them has no place, and tells of each that has none',
+    sandboxed(async (scope) => {
+      const series = await aSeries(scope);
+      const visits = await scheduling.scheduleSeries(scope, series);
+      for (const at of ['2026-03-10T15:30:00Z', '2026-03-24T15:30:00Z'])
+        await booked(scope, { providerId: series.providerId, startsAt: Temporal.Instant.from(at) });
+      const localStart = Temporal.PlainDateTime.from('2026-03-03T11:30');
+      const thrown = await scheduling
+        .rescheduleSeries(scope, visits[0]?.id ?? '', { part: 'ALL', localStart })
+        .catch((thrown: unknown) => thrown);
+      assert.ok(thrown instanceof scheduling.SeriesConflict);
+      assert.deepEqual(starts(thrown.occurrences).toSorted(), ['2026-03-10T15:30:00Z', '2026-03-24T15:30:00Z']);
+      const preview = await scheduling.previewSeries(scope, { ...series, patientId: await newPatient(scope) });
+      assert.ok(
+        preview.every(({ conflicts }) => conflicts.length > 0),
+        'the visits have left their times',
+      );
+    }),
+  );
+
+  test(
+    'asks for a series, and for something to change',
+    sandboxed(async (scope) => {
+      const { id } = await booked(scope);
+      await assert.rejects(scheduling.rescheduleSeries(scope, id, { part: 'ALL', localStart: third }), InvalidInput);
+      await assert.rejects(scheduling.rescheduleSeries(scope, id, { part: 'THIS' }), InvalidInput);
+      const [visit] = await scheduling.rescheduleSeries(scope, id, { part: 'THIS', localStart: third });
+      assert.equal(visit?.startsAt.toString(), '2026-03-17T15:30:00Z');
+    }),
+  );
+});
+
+describe('cancelSeries', () => {
+  test(
+    'calls off this and those after it, once per key',
+    sandboxed(async (scope) => {
+      const visits = await scheduling.scheduleSeries(scope, await aSeries(scope));
+      const request = { part: 'FOLLOWING', cancellationReason: 'PROVIDER', idempotencyKey: 'k' } as const;
+      const left = await scheduling.cancelSeries(scope, visits[2]?.id ?? '', request);
+      assert.deepEqual(
+        left.map(({ status }) => status),
+        ['SCHEDULED', 'SCHEDULED', 'CANCELLED', 'CANCELLED'],
+      );
+      const again = await scheduling.cancelSeries(scope, visits[2]?.id ?? '', request);
+      assert.deepEqual(
+        again.map(({ version }) => version),
+        [1, 1, 2, 2],
+      );
+    }),
+  );
+
+  test(
+    'refuses a patient who is late for one of them, and calls none off',
+    sandboxed(async (scope) => {
+      const series = await aSeries(scope);
+      const visits = await scheduling.scheduleSeries(scope, series);
+      const own = as(scope, { ...testScope().actor, role: 'patient', patientId: series.patientId });
+      const late = { ...own, now: Temporal.Instant.from('2026-03-02T16:00:00Z') };
+      const request = { part: 'ALL', cancellationReason: 'PATIENT' } as const;
+      await assert.rejects(scheduling.cancelSeries(late, visits[1]?.id ?? '', request), scheduling.TooLateToChange);
+      const after = await scheduling.cancelSeries(own, visits[1]?.id ?? '', { ...request, part: 'FOLLOWING' });
+      assert.deepEqual(
+        after.map(({ status }) => status),
+        ['SCHEDULED', 'CANCELLED', 'CANCELLED', 'CANCELLED'],
+      );
+    }),
+  );
+});

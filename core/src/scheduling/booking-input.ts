@@ -38,7 +38,7 @@ const orNone = (max: number) =>
     .nullish()
     .transform((text) => text || null);
 export const notes = orNone(5_000);
-const reason = orNone(1_000);
+export const reason = orNone(1_000);
 
 const idempotencyKey = z.string().nullish();
 /** With the version that the caller has seen, a newer one makes the change fail. */

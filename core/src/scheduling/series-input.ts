@@ -1,6 +1,6 @@
 /** What callers may send about a series of visits. */
 import { z } from 'zod';
-import { id, local, minutes, notes, zone } from './booking-input.ts';
+import { Cancellation, id, local, minutes, notes, reason, zone } from './booking-input.ts';
 import { CARE_SERVICES } from './speciality.ts';
 
 const MOST_VISITS = 104;
@@ -41,3 +41,28 @@ export const SeriesRequest = z.object({
 });
 export type SeriesRequest = z.input<typeof SeriesRequest>;
 export type ParsedSeries = z.output<typeof SeriesRequest>;
+
+export const SERIES_PARTS = ['THIS', 'FOLLOWING', 'ALL'] as const;
+/** Which visits of a series: this one, this and those after it, or all. Those that have begun stay as they are. */
+export type SeriesPart = (typeof SERIES_PARTS)[number];
+const part = z.enum(SERIES_PARTS);
+
+export const SeriesMove = z
+  .object({
+    part,
+    /** Of the visit that is named; the others move by as many days, to the same time on the wall. */
+    localStart: local.nullish(),
+    timeZone: zone.nullish(),
+    providerId: id.nullish(),
+    minutes: minutes.nullish(),
+    reason,
+    idempotencyKey: z.string().nullish(),
+  })
+  .refine(({ localStart, providerId, minutes }) => localStart || providerId || minutes, {
+    path: ['localStart'],
+    message: 'expected another time, length or provider',
+  });
+export type SeriesMove = z.input<typeof SeriesMove>;
+
+export const SeriesCancellation = Cancellation.omit({ version: true }).extend({ part });
+export type SeriesCancellation = z.input<typeof SeriesCancellation>;

@@ -132,7 +132,8 @@ async function newSeries(scope: Scope, request: Omit<ParsedSeries, 'idempotencyK
   return id;
 }
 
-async function visitsOfSeries(scope: Scope, seriesId: string): Promise<Appointment[]> {
+/** The visits of the series as they stand, in order. */
+export async function visitsOfSeries(scope: Scope, seriesId: string): Promise<Appointment[]> {
   const rows = await scope.db
     .selectFrom('appointments')
     .selectAll()

@@ -78,6 +78,30 @@ describe('a mutation', () => {
   });
 });
 
+describe('an answer', () => {
+  const typeFor = async (accept: string, query: string) => {
+    const headers = { ...JSON_TYPE, accept };
+    const response = await api.fetch('/graphql', { method: 'POST', headers, body: JSON.stringify({ query }) });
+    return [response.status, response.headers.get('content-type')];
+  };
+  const json = 'application/json; charset=utf-8';
+  const graphql = 'application/graphql-response+json; charset=utf-8';
+
+  test('has the first media type that is asked for, whether or not it is an error', async () => {
+    for (const [accept, type, status] of [
+      ['*/*', json, 200],
+      ['application/json', json, 200],
+      ['application/graphql-response+json, application/json;q=0.9', graphql, 400],
+      ['text/html, application/json', json, 200],
+      ['application/*', json, 200],
+    ] as const) {
+      assert.deepEqual(await typeFor(accept, '{ __typename }'), [200, type]);
+      assert.deepEqual(await typeFor(accept, '{ nothing }'), [status, type]);
+    }
+    assert.deepEqual(await typeFor('text/html', '{ __typename }'), [406, null]);
+  });
+});
+
 describe('a request id', () => {
   const idFor = async (given: string) =>
     (await api.fetch('/healthz', { headers: { 'x-request-id': given } })).headers.get('x-request-id');

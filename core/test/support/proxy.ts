@@ -9,8 +9,11 @@ export interface Proxy extends AsyncDisposable {
   readonly open: number;
   /** Ends connections at once, both ways: what was under way is never answered. */
   cut(): void;
-  /** Passes what clients say on, and keeps the server's answers: a commit happens, and nobody is told. */
-  swallowAnswers(): void;
+  /**
+   * The next connection that says `text` is heard by the server, and cut before the answer: a commit happens, and
+   * nobody is told. Resolves then.
+   */
+  loseAnswerTo(text: string): Promise<void>;
   /** The client's side is closed for writing, as when one end believes that the other is done. */
   halfClose(): void;
   /** From now on every piece of data waits so long. */
@@ -27,11 +30,26 @@ export async function startProxy(target: string): Promise<Proxy> {
   const { hostname, port } = new URL(target);
   const pairs = new Set<Pair>();
   let delayMs = 0;
+  let losing: { readonly text: string; readonly lost: () => void } | undefined;
+
+  const overhear = (pair: Pair, bytes: string | Buffer) => {
+    if (!losing || !bytes.includes(losing.text)) return;
+    const { lost } = losing;
+    losing = undefined;
+    pair.deaf = true;
+    // The server has read what was sent before the end of it; then it is the client's turn to notice.
+    pair.server.end();
+    pair.server.once('close', () => {
+      pair.client.destroy();
+      lost();
+    });
+  };
 
   const pass = (pair: Pair, [from, to]: [Socket, Socket]) => {
     from.on('data', (bytes) => {
       const write = () => {
         if (!(pair.deaf && to === pair.client) && to.writable) to.write(bytes);
+        if (from === pair.client) overhear(pair, bytes);
       };
       if (delayMs === 0) write();
       else setTimeout(write, delayMs);
@@ -71,8 +89,10 @@ export async function startProxy(target: string): Promise<Proxy> {
         server.destroy();
       }
     },
-    swallowAnswers() {
-      for (const pair of pairs) pair.deaf = true;
+    loseAnswerTo(text) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      losing = { text, lost: resolve };
+      return promise;
     },
     halfClose() {
       for (const { client } of pairs) client.end();

@@ -11,7 +11,7 @@
 import './scheduling/tables.ts';
 import { NotFound } from '#platform/errors';
 import type { Page } from '#platform/page';
-import { type Scope, transact } from '#platform/scope';
+import { asSystem, type Scope, transact } from '#platform/scope';
 import {
   type DirectoryOutcome,
   importInto,
@@ -37,6 +37,15 @@ export {
   type CancellationReason,
   localStart,
 } from './scheduling/appointment.ts';
+export {
+  type AppointmentList,
+  appointments,
+  appointmentsByIds,
+  appointmentsOfPatients,
+  findAppointment,
+  getAppointment,
+  upcomingAppointments,
+} from './scheduling/appointment-list.ts';
 export { hold, schedule } from './scheduling/booking.ts';
 export type {
   Booking,
@@ -71,6 +80,7 @@ export {
   TooLateToChange,
   UNAVAILABILITIES,
 } from './scheduling/errors.ts';
+export { type AppointmentChange, historiesOf } from './scheduling/history.ts';
 export { expireHolds } from './scheduling/holds.ts';
 export { isAmbiguous } from './scheduling/local-time.ts';
 export { cancel, changeStatus, checkIn, complete, confirm, markNoShow, start, update } from './scheduling/moves.ts';
@@ -118,6 +128,15 @@ export async function getProvider(scope: Scope, id: string): Promise<Provider> {
 export async function providersByIds(scope: Scope, ids: readonly string[]): Promise<ReadonlyMap<string, Provider>> {
   await permitRead(scope, { action: 'provider.read', resourceType: 'Provider', resourceIds: ids });
   return transact(scope, (scope) => findProvidersByIds(scope, ids));
+}
+
+/**
+ * Providers as a visit names them, by id: the inactive too, also to a patient who has been with one. For loaders.
+ * Throws Forbidden.
+ */
+export async function providersOnRecord(scope: Scope, ids: readonly string[]): Promise<ReadonlyMap<string, Provider>> {
+  await permitRead(scope, { action: 'provider.read', resourceType: 'Provider', resourceIds: ids });
+  return transact(asSystem(scope), (scope) => findProvidersByIds(scope, ids));
 }
 
 /**

@@ -193,7 +193,7 @@ describe('cancelSeries', () => {
     'calls off this and those after it, once per key',
     sandboxed(async (scope) => {
       const visits = await scheduling.scheduleSeries(scope, await aSeries(scope));
-      const request = { part: 'FOLLOWING', cancellationReason: 'PROVIDER', idempotencyKey: 'k' } as const;
+      const request = { part: 'FOLLOWING', reason: 'PROVIDER', idempotencyKey: 'k' } as const;
       const left = await scheduling.cancelSeries(scope, visits[2]?.id ?? '', request);
       assert.deepEqual(
         left.map(({ status }) => status),
@@ -214,7 +214,7 @@ describe('cancelSeries', () => {
       const visits = await scheduling.scheduleSeries(scope, series);
       const own = as(scope, { ...testScope().actor, role: 'patient', patientId: series.patientId });
       const late = { ...own, now: Temporal.Instant.from('2026-03-02T16:00:00Z') };
-      const request = { part: 'ALL', cancellationReason: 'PATIENT' } as const;
+      const request = { part: 'ALL', reason: 'PATIENT' } as const;
       await assert.rejects(scheduling.cancelSeries(late, visits[1]?.id ?? '', request), scheduling.TooLateToChange);
       const after = await scheduling.cancelSeries(own, visits[1]?.id ?? '', { ...request, part: 'FOLLOWING' });
       assert.deepEqual(

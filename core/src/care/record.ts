@@ -63,7 +63,10 @@ export const PATIENT_COLUMNS = [
 export type PatientView = Pick<PatientRow, (typeof PATIENT_COLUMNS)[number]>;
 
 export function toPatient({ vault }: Scope, row: PatientView): Patient {
-  const identity = openIdentity(vault, row);
+  return withIdentity(row, openIdentity(vault, row));
+}
+
+export function withIdentity(row: PatientView, identity: Identity): Patient {
   return {
     id: row.id,
     externalId: row.external_id,

@@ -102,7 +102,7 @@ export type Move = z.input<typeof Move>;
 /** For people: EXPIRED is what the platform says of a hold. */
 const cancellationReason = z.enum(CANCELLATION_REASONS).exclude(['EXPIRED']);
 
-export const Cancellation = z.object({ cancellationReason, reason, ...onVersion });
+export const Cancellation = z.object({ reason: cancellationReason, note: reason, ...onVersion });
 export type Cancellation = z.input<typeof Cancellation>;
 
 export const Step = z.object({ reason, ...onVersion });

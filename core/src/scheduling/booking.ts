@@ -8,6 +8,7 @@ import { parse } from '#platform/input';
 import type { Scope } from '#platform/scope';
 import { type Appointment, type AppointmentRow, notesOf } from './appointment.ts';
 import { Booking, HoldRequest, type Override, type ParsedBooking, startOf, type When } from './booking-input.ts';
+import { loadRules } from './calendar.ts';
 import { recordChange } from './change.ts';
 import type { ConflictRule } from './conflict.ts';
 import { HoldExpired, PatientNotBookable, ProviderUnavailable } from './errors.ts';
@@ -177,16 +178,16 @@ export async function wantedBy(
 ): Promise<Wanted> {
   const provider = await bookableProvider(scope, request.providerId, request.service);
   const { startsAt, timeZone } = startOf(request, provider.timeZone);
-  const rules = await rulesOf(scope, request.service);
+  const rules = await loadRules(scope, request.service);
   const endsAt = startsAt.add({ minutes: request.minutes ?? rules.minutes });
   return {
     patientId: request.patientId,
     provider,
-    service: request.service,
+    rules,
     startsAt,
     endsAt,
-    blocksFrom: startsAt.subtract({ minutes: rules.buffer_before_minutes }),
-    blocksUntil: endsAt.add({ minutes: rules.buffer_after_minutes }),
+    blocksFrom: startsAt.subtract({ minutes: rules.bufferBeforeMinutes }),
+    blocksUntil: endsAt.add({ minutes: rules.bufferAfterMinutes }),
     timeZone,
     appointmentId,
     takenBack,
@@ -199,14 +200,6 @@ async function bookableProvider(scope: Scope, id: string, service: CareServiceTy
   if (!provider.active) throw new ProviderUnavailable('INACTIVE', service);
   if (!provider.services.includes(service)) throw new ProviderUnavailable('SERVICE_NOT_OFFERED', service);
   return provider;
-}
-
-function rulesOf({ db }: Scope, service: CareServiceType) {
-  return db
-    .selectFrom('care_services')
-    .select(['minutes', 'buffer_before_minutes', 'buffer_after_minutes'])
-    .where('service', '=', service)
-    .executeTakeFirstOrThrow();
 }
 
 type Columns = Insertable<Database['appointments']>;
@@ -223,7 +216,7 @@ async function insert(
       id: randomUUIDv7(),
       patient_id: wanted.patientId,
       ...placeOf(wanted),
-      service: wanted.service,
+      service: wanted.rules.service,
       expires_at: null,
       held_by: null,
       notes: null,

@@ -1,7 +1,8 @@
 /** Which rules a time that is wanted breaks, as the database stands at this moment. */
-import { sql } from 'kysely';
 import type { Scope } from '#platform/scope';
-import type { Conflict } from './conflict.ts';
+import { conflictsOf } from './availability.ts';
+import { loadCalendars, loadPatientTaken } from './calendar.ts';
+import type { Conflict, ConflictRule } from './conflict.ts';
 import type { Wanted } from './wanted.ts';
 
 /** Nobody books into the past: what has been is corrected, not planned. */
@@ -9,51 +10,29 @@ export const isOverridable = ({ rule }: Pick<Conflict, 'rule'>): boolean => rule
 
 /** Every rule that is broken, not only the first. Call it under the lock of the time. */
 export async function conflictsWith(scope: Scope, wanted: Wanted): Promise<Conflict[]> {
-  return [...inThePast(scope, wanted), ...(await busyPatient(scope, wanted)), ...(await busyProvider(scope, wanted))];
+  const { patientId, provider, rules, startsAt, endsAt, appointmentId } = wanted;
+  const [from, until] = [startsAt.epochMilliseconds, endsAt.epochMilliseconds];
+  const calendar = (await loadCalendars(scope, [provider.id], { from, until })).get(provider.id);
+  if (calendar === undefined) throw new Error('A provider without a calendar');
+  const conflicts = conflictsOf(calendar, rules, {
+    startsAt: from,
+    minutes: (until - from) / 60_000,
+    now: scope.now.epochMilliseconds,
+    patientTaken: await loadPatientTaken(scope, patientId, { from, until }),
+    ignoring: appointmentId === null ? [] : [appointmentId],
+  });
+  const judged = judgedFor(scope, wanted);
+  return conflicts.filter(({ rule }) => judged(rule));
 }
 
-function inThePast({ now }: Scope, { startsAt, endsAt, takenBack }: Wanted): Conflict[] {
-  if (takenBack || Temporal.Instant.compare(startsAt, now) >= 0) return [];
-  return [{ rule: 'IN_THE_PAST', resource: 'Service', startsAt, endsAt, appointmentId: null }];
-}
+const BUSY: ReadonlySet<ConflictRule> = new Set(['PATIENT_BUSY', 'PROVIDER_BUSY']);
+const EARLY: ReadonlySet<ConflictRule> = new Set(['TOO_SOON', 'TOO_FAR_AHEAD', 'IN_THE_PAST']);
 
-async function busyPatient({ db, now }: Scope, wanted: Wanted): Promise<Conflict[]> {
-  const rows = await db
-    .selectFrom('appointments')
-    .select(['id', 'starts_at', 'ends_at'])
-    .where('patient_id', '=', wanted.patientId)
-    .where('occupies_time', '=', true)
-    .where((eb) =>
-      eb.or([eb('status', '<>', 'HELD'), eb('expires_at', '>', sql<Date>`${now.toString()}::timestamptz`)]),
-    )
-    .where('starts_at', '<', sql<Date>`${wanted.endsAt.toString()}::timestamptz`)
-    .where('ends_at', '>', sql<Date>`${wanted.startsAt.toString()}::timestamptz`)
-    .orderBy('starts_at')
-    .execute();
-  return rows
-    .filter(({ id }) => id !== wanted.appointmentId)
-    .map((row) => ({
-      rule: 'PATIENT_BUSY',
-      resource: 'Patient',
-      startsAt: row.starts_at.toTemporalInstant(),
-      endsAt: row.ends_at.toTemporalInstant(),
-      appointmentId: row.id,
-    }));
-}
-
-async function busyProvider({ db, now }: Scope, wanted: Wanted): Promise<Conflict[]> {
-  const { rows } = await sql<{ appointment_id: string | null; blocks_from: Date; blocks_until: Date }>`
-    select appointment_id, blocks_from, blocks_until
-    from taken_time(${[wanted.provider.id]}::uuid[], ${wanted.blocksFrom.toString()}::timestamptz,
-      ${wanted.blocksUntil.toString()}::timestamptz, ${now.toString()}::timestamptz)
-    order by blocks_from`.execute(db);
-  return rows
-    .filter(({ appointment_id }) => wanted.appointmentId === null || appointment_id !== wanted.appointmentId)
-    .map((row) => ({
-      rule: 'PROVIDER_BUSY',
-      resource: 'Provider',
-      startsAt: row.blocks_from.toTemporalInstant(),
-      endsAt: row.blocks_until.toTemporalInstant(),
-      appointmentId: row.appointment_id,
-    }));
+/**
+ * What takes its time back was booked early enough once. If it lies ahead, the provider must still be there for it; of
+ * what has been, only that nobody else has the time.
+ */
+function judgedFor({ now }: Scope, { takenBack, startsAt }: Wanted): (rule: ConflictRule) => boolean {
+  if (!takenBack) return () => true;
+  return Temporal.Instant.compare(startsAt, now) < 0 ? (rule) => BUSY.has(rule) : (rule) => !EARLY.has(rule);
 }

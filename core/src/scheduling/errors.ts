@@ -2,6 +2,7 @@ import type { PatientStatus } from '#care';
 import { DomainError } from '#platform/errors';
 import type { Appointment, AppointmentStatus } from './appointment.ts';
 import type { Conflict, Occurrence } from './conflict.ts';
+import type { Slot } from './slots.ts';
 import type { CareServiceType } from './speciality.ts';
 
 /** A move that the status machine does not have, or not now, or not for who asks. */
@@ -78,20 +79,13 @@ export class PatientNotBookable extends DomainError {
   }
 }
 
-/** A time at which the same visit could be: its provider and range. */
-export interface Alternative {
-  readonly providerId: string;
-  readonly startsAt: Temporal.Instant;
-  readonly endsAt: Temporal.Instant;
-}
-
 /** The time cannot be had: every rule it breaks, and the nearest times that can. */
 export class AppointmentConflict extends DomainError {
   readonly code = 'APPOINTMENT_CONFLICT';
   readonly conflicts: readonly Conflict[];
-  readonly alternatives: readonly Alternative[];
-  constructor(conflicts: readonly Conflict[], alternatives: readonly Alternative[]) {
-    super(`This time cannot be booked: ${conflicts.map(({ rule }) => rule).join(', ')}`);
+  readonly alternatives: readonly Slot[];
+  constructor(conflicts: readonly Conflict[], alternatives: readonly Slot[]) {
+    super(`This time cannot be booked: ${[...new Set(conflicts.map(({ rule }) => rule))].join(', ')}`);
     this.conflicts = conflicts;
     this.alternatives = alternatives;
   }

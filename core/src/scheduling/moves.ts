@@ -8,6 +8,7 @@ import type { Appointment, AppointmentRow, AppointmentStatus, CancellationReason
 import { notesOf } from './appointment.ts';
 import { becomeVisit, bookablePatient, overridden } from './booking.ts';
 import { Cancellation, type Override, StatusChange, Step, Update } from './booking-input.ts';
+import { loadRules } from './calendar.ts';
 import { type AppointmentTopic, recordChange } from './change.ts';
 import { HoldExpired } from './errors.ts';
 import {
@@ -25,6 +26,7 @@ import { findProvidersByIds, type Provider } from './provider.ts';
 import { allowedMoves, hasLapsed, isCorrection, isPatientsMove, takesTime } from './status.ts';
 import { type Claim, takingTime } from './taking-time.ts';
 import type { Wanted } from './wanted.ts';
+import { MINUTE } from './zone.ts';
 
 /** The patient comes. Throws as {@link changeStatus}. */
 export const confirm = (scope: Scope, id: string, step: Step = {}): Promise<Appointment> =>
@@ -43,8 +45,10 @@ export const markNoShow = (scope: Scope, id: string, step: Step = {}): Promise<A
   stepTo(scope, id, { ...parse(Step, step), to: 'NO_SHOW' });
 
 /** Calls the visit off, or gives a hold up, for a coded reason and in words. Throws as {@link changeStatus}. */
-export const cancel = (scope: Scope, id: string, cancellation: Cancellation): Promise<Appointment> =>
-  stepTo(scope, id, { ...parse(Cancellation, cancellation), to: 'CANCELLED' });
+export function cancel(scope: Scope, id: string, cancellation: Cancellation): Promise<Appointment> {
+  const { reason: cancellationReason, note: reason, ...step } = parse(Cancellation, cancellation);
+  return stepTo(scope, id, { ...step, to: 'CANCELLED', reason, cancellationReason });
+}
 
 /**
  * Makes any move of the status machine. Corrections, up to 30 days after the visit, need a reason, and CANCELLED a
@@ -149,13 +153,17 @@ async function write(
   return row;
 }
 
-/** Claims the time that the visit had. Returns the rules that are broken on purpose. */
+/** Claims the time that the visit had, with the buffers that it had. Returns the rules that are broken on purpose. */
 async function takeBack(scope: Scope, row: AppointmentRow, { claim, step }: { claim: Claim; step: To }) {
   const provider = (await findProvidersByIds(scope, [row.provider_id])).get(row.provider_id) as Provider;
   const wanted: Wanted = {
     patientId: row.patient_id,
     provider,
-    service: row.service,
+    rules: {
+      ...(await loadRules(scope, row.service)),
+      bufferBeforeMinutes: (row.starts_at.getTime() - row.blocks_from.getTime()) / MINUTE,
+      bufferAfterMinutes: (row.blocks_until.getTime() - row.ends_at.getTime()) / MINUTE,
+    },
     startsAt: row.starts_at.toTemporalInstant(),
     endsAt: row.ends_at.toTemporalInstant(),
     blocksFrom: row.blocks_from.toTemporalInstant(),

@@ -1,12 +1,12 @@
 /** A time that somebody wants for a visit. */
 import type { Appointment } from './appointment.ts';
+import type { ServiceRules } from './availability.ts';
 import type { Provider } from './provider.ts';
-import type { CareServiceType } from './speciality.ts';
 
 export interface Wanted {
   readonly patientId: string;
   readonly provider: Provider;
-  readonly service: CareServiceType;
+  readonly rules: ServiceRules;
   readonly startsAt: Temporal.Instant;
   readonly endsAt: Temporal.Instant;
   /** With the buffers of the service. */

@@ -69,3 +69,18 @@ export async function recordsOf(scope: Scope, id: string) {
     return { history, audit, events };
   });
 }
+
+/** As JSON has it: `deepEqual` takes any two instants for the same. */
+export const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+/** Does the work, and undoes it. */
+export async function undone(scope: Scope, work: (scope: Scope) => Promise<unknown>): Promise<void> {
+  const end = new Error('undone');
+  await assert.rejects(
+    transact(scope, async (scope) => {
+      await work(scope);
+      throw end;
+    }),
+    end,
+  );
+}

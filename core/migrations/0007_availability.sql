@@ -79,8 +79,9 @@ begin
     execute format('grant select on %I to careflex_staff, careflex_system', name);
   end loop;
 end $$;
-grant select on care_services, provider_exceptions to careflex_patient;
--- The note on a time off is not for patients.
+grant select on care_services to careflex_patient;
+-- The notes are not for patients.
+grant select (provider_id, on_date, hours) on provider_exceptions to careflex_patient;
 grant select (id, provider_id, starts_at, ends_at) on provider_time_off to careflex_patient;
 grant update on care_services to careflex_staff, careflex_system;
 grant insert, update, delete on provider_exceptions, provider_time_off to careflex_staff, careflex_system;

@@ -57,6 +57,37 @@ export type {
   Step,
   Update,
 } from './scheduling/booking-input.ts';
+export type { Hours, WeeklyHours } from './scheduling/availability.ts';
+export { CLINIC_HOURS } from './scheduling/availability.ts';
+export {
+  type CareService,
+  type CareServiceChanges,
+  careServices,
+  updateCareService,
+} from './scheduling/care-service.ts';
+export {
+  exceptionsByProvider,
+  type ProviderException,
+  removeProviderException,
+  setProviderException,
+  setProviderTimeZone,
+  setWeeklyHours,
+} from './scheduling/hours.ts';
+export type {
+  DateRange,
+  NewException,
+  NewTimeOff,
+  RemovedException,
+  TimeZoneChange,
+  WeeklyHoursChange,
+} from './scheduling/hours-input.ts';
+export {
+  addTimeOff,
+  removeTimeOff,
+  type TimeOff,
+  type TimeOffAdded,
+  timeOffByProvider,
+} from './scheduling/time-off.ts';
 export { callOff } from './scheduling/calling-off.ts';
 export { APPOINTMENT_TOPICS, type AppointmentChanged, type AppointmentTopic } from './scheduling/change.ts';
 export { type Conflict, CONFLICT_RULES, type ConflictRule, type Occurrence } from './scheduling/conflict.ts';
@@ -76,6 +107,8 @@ export {
   PatientNotBookable,
   ProviderUnavailable,
   SeriesConflict,
+  StaleCareService,
+  StaleProvider,
   StaleVersion,
   TooLateToChange,
   UNAVAILABILITIES,

@@ -33,6 +33,26 @@ export class StaleVersion extends DomainError {
   }
 }
 
+/** The provider's zone or weekly hours were changed since the caller read them. */
+export class StaleProvider extends DomainError {
+  readonly code = 'STALE_VERSION';
+  readonly currentVersion: number;
+  constructor(currentVersion: number) {
+    super("The provider's hours were changed by someone else in the meantime");
+    this.currentVersion = currentVersion;
+  }
+}
+
+/** The rules of the service were changed since the caller read them. */
+export class StaleCareService extends DomainError {
+  readonly code = 'STALE_VERSION';
+  readonly currentVersion: number;
+  constructor(currentVersion: number) {
+    super('The rules of this service were changed by someone else in the meantime');
+    this.currentVersion = currentVersion;
+  }
+}
+
 /** The hold has lapsed. What it held may be free still: ask for it anew. */
 export class HoldExpired extends DomainError {
   readonly code = 'HOLD_EXPIRED';

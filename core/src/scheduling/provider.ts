@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { parse } from '#platform/input';
 import { decodeCursor, type Page, PageInput, toPage } from '#platform/page';
 import type { Scope } from '#platform/scope';
+import type { WeeklyHours } from './availability.ts';
 import { CARE_SERVICES, type CareServiceType } from './speciality.ts';
 
 export interface Provider {
@@ -22,7 +23,11 @@ export interface Provider {
   readonly location: Named | null;
   /** IANA: what an admin chose, else of the place of work, else of the provider's own address, else the clinic's. */
   readonly timeZone: string;
+  /** Of the wall clock in that zone. Null: the clinic's usual hours. */
+  readonly weeklyHours: readonly WeeklyHours[] | null;
   readonly active: boolean;
+  /** Grows by one when an admin changes zone or weekly hours. */
+  readonly version: number;
   readonly createdAt: Temporal.Instant;
   readonly updatedAt: Temporal.Instant;
 }
@@ -120,6 +125,8 @@ function viewOfProviders({ db }: Scope) {
       'p.email as own_email',
       'p.time_zone as own_time_zone',
       'p.hours_time_zone',
+      'p.weekly_hours',
+      'p.version',
       'role.speciality_code',
       'role.speciality',
       'role.phone as role_phone',
@@ -150,7 +157,9 @@ function toProvider(row: ProviderRow): Provider {
     organization: named(row.organization_id, row.organization_name),
     location: named(row.location_id, row.location_name),
     timeZone: row.hours_time_zone ?? row.location_time_zone ?? row.own_time_zone,
+    weeklyHours: row.weekly_hours,
     active: row.active,
+    version: row.version,
     createdAt: row.created_at.toTemporalInstant(),
     updatedAt: row.updated_at.toTemporalInstant(),
   };

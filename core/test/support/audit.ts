@@ -57,3 +57,15 @@ export async function places(): Promise<Place[]> {
     'select leaf_index::int as "leafIndex", entry_id as "entryId" from audit_leaves order by leaf_index',
   );
 }
+
+/** What is on record of one action so far, oldest first, in a sandbox too. */
+export async function auditSoFar(scope: Scope, action: string) {
+  return transact(asSystem(scope), ({ db }) =>
+    db
+      .selectFrom('audit_entries')
+      .select(['outcome', 'resource_id', 'resource_ids', 'changed_fields'])
+      .where('action', '=', action)
+      .orderBy('id')
+      .execute(),
+  );
+}

@@ -209,7 +209,7 @@ describe('addTimeOff', () => {
       });
       const elsewhere = await booked(scope);
       const cancelled = await booked(scope, { providerId: id, startsAt: minutes(30) });
-      await scheduling.cancel(scope, cancelled.id, { cancellationReason: 'PATIENT' });
+      await scheduling.cancel(scope, cancelled.id, { reason: 'PATIENT' });
 
       const { timeOff, appointments } = await scheduling.addTimeOff(scope, id, { ...off, note: 'Course' });
       assert.deepEqual(

@@ -90,6 +90,7 @@ export {
 } from './scheduling/time-off.ts';
 export { callOff } from './scheduling/calling-off.ts';
 export { APPOINTMENT_TOPICS, type AppointmentChanged, type AppointmentTopic } from './scheduling/change.ts';
+export { mayOverrideConflict } from './scheduling/conflicts.ts';
 export { type Conflict, CONFLICT_RULES, type ConflictRule, type Occurrence } from './scheduling/conflict.ts';
 export { previewSeries, scheduleSeries } from './scheduling/series.ts';
 export { cancelSeries, rescheduleSeries } from './scheduling/series-changes.ts';
@@ -115,7 +116,7 @@ export {
 } from './scheduling/errors.ts';
 export { type AppointmentChange, historiesOf } from './scheduling/history.ts';
 export { expireHolds } from './scheduling/holds.ts';
-export { isAmbiguous } from './scheduling/local-time.ts';
+export { DISAMBIGUATIONS, isAmbiguous } from './scheduling/local-time.ts';
 export { cancel, changeStatus, checkIn, complete, confirm, markNoShow, start, update } from './scheduling/moves.ts';
 export { reschedule } from './scheduling/rescheduling.ts';
 export type { DirectoryOutcome } from './scheduling/directory-import.ts';

@@ -7,6 +7,7 @@ import { dataOf, type SignedInRole, useApi } from './support/api.ts';
 const api = useApi();
 const NOWHERE = '019f0000-0000-7000-8000-00000000dead';
 const KEY = 'idempotencyKey: "k"';
+const VISIT = '{ patientId: "ID", providerId: "ID", service: TELEHEALTH, startsAt: "2099-03-10T15:00:00Z" }';
 
 /** Every root field, as an operation on some record, and who may use it. */
 const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }> = {
@@ -20,6 +21,53 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
   users: { ask: '{ it: users { edges { cursor } } }', roles: ['admin'] },
   apiKeys: { ask: '{ it: apiKeys { edges { cursor } } }', roles: ['admin'] },
   providers: { ask: '{ it: providers { edges { cursor } } }', roles: ['admin', 'agent', 'patient'] },
+  appointment: { ask: '{ it: appointment(id: "ID") { id } }', roles: ['admin', 'agent', 'patient'] },
+  appointments: {
+    ask: '{ it: appointments(patientId: "ID") { edges { cursor } } }',
+    roles: ['admin', 'agent', 'patient'],
+  },
+  upcomingAppointments: {
+    ask: '{ it: upcomingAppointments(patientId: "ID") { id } }',
+    roles: ['admin', 'agent', 'patient'],
+  },
+  holdSlot: {
+    ask: `mutation { it: holdSlot(input: ${VISIT}) { __typename } }`,
+    roles: ['admin', 'agent', 'patient'],
+  },
+  scheduleAppointment: {
+    ask: `mutation { it: scheduleAppointment(input: ${VISIT}) { __typename } }`,
+    roles: ['admin', 'agent', 'patient'],
+  },
+  rescheduleAppointment: {
+    ask: 'mutation { it: rescheduleAppointment(id: "ID", input: { minutes: 20 }) { __typename } }',
+    roles: ['admin', 'agent', 'patient'],
+  },
+  cancelAppointment: {
+    ask: 'mutation { it: cancelAppointment(id: "ID", input: { reason: PATIENT }) { __typename } }',
+    roles: ['admin', 'agent', 'patient'],
+  },
+  updateAppointmentStatus: {
+    ask: 'mutation { it: updateAppointmentStatus(id: "ID", status: CONFIRMED) { __typename } }',
+    roles: ['admin', 'agent', 'patient'],
+  },
+  updateAppointment: {
+    ask: 'mutation { it: updateAppointment(id: "ID", input: {}) { __typename } }',
+    roles: ['admin', 'agent'],
+  },
+  confirmAppointment: {
+    ask: 'mutation { it: confirmAppointment(id: "ID") { __typename } }',
+    roles: ['admin', 'agent', 'patient'],
+  },
+  checkInAppointment: {
+    ask: 'mutation { it: checkInAppointment(id: "ID") { __typename } }',
+    roles: ['admin', 'agent'],
+  },
+  startAppointment: { ask: 'mutation { it: startAppointment(id: "ID") { __typename } }', roles: ['admin', 'agent'] },
+  completeAppointment: {
+    ask: 'mutation { it: completeAppointment(id: "ID") { __typename } }',
+    roles: ['admin', 'agent'],
+  },
+  markNoShow: { ask: 'mutation { it: markNoShow(id: "ID") { __typename } }', roles: ['admin', 'agent'] },
   sessions: { ask: '{ it: sessions { id } }', roles: ['admin', 'agent', 'auditor', 'patient'] },
   createPatient: {
     ask: 'mutation { it: createPatient(input: { firstName: "", lastName: "" }) { __typename } }',

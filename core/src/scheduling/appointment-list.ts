@@ -151,7 +151,7 @@ function where({ patientId, providerId, status, from, to }: Filter, after: strin
     from && sql`starts_at >= ${from.toString()}::timestamptz`,
     to && sql`starts_at < ${to.toString()}::timestamptz`,
     after && afterPlace(after),
-  ].filter((condition) => typeof condition === 'object');
+  ].flatMap((condition) => condition || []);
   return conditions.length === 0 ? sql<boolean>`true` : sql<boolean>`${sql.join(conditions, sql` and `)}`;
 }
 

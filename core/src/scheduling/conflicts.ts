@@ -3,10 +3,15 @@ import type { Scope } from '#platform/scope';
 import { conflictsOf } from './availability.ts';
 import { loadCalendars, loadPatientTaken } from './calendar.ts';
 import type { Conflict, ConflictRule } from './conflict.ts';
+import { mayOverride } from './policy.ts';
 import type { Wanted } from './wanted.ts';
 
 /** Nobody books into the past: what has been is corrected, not planned. */
 export const isOverridable = ({ rule }: Pick<Conflict, 'rule'>): boolean => rule !== 'IN_THE_PAST';
+
+/** Whether the caller may break the rule on purpose. */
+export const mayOverrideConflict = ({ actor }: Scope, conflict: Conflict): boolean =>
+  mayOverride(actor) && isOverridable(conflict);
 
 /** Every rule that is broken, not only the first. Call it under the lock of the time. */
 export async function conflictsWith(scope: Scope, wanted: Wanted): Promise<Conflict[]> {

@@ -4,9 +4,9 @@ import { connectionOf, pageCost, toConnection } from './connection.ts';
 
 const readers = { staff: true, patient: true } as const;
 
-const CareServiceType = builder.enumType('CareServiceType', { values: scheduling.CARE_SERVICES });
+export const CareServiceType = builder.enumType('CareServiceType', { values: scheduling.CARE_SERVICES });
 
-const Provider = builder.objectRef<scheduling.Provider>('Provider').implement({
+export const Provider = builder.objectRef<scheduling.Provider>('Provider').implement({
   description: 'Who gives the care: a clinician, a driver, a kitchen.',
   authScopes: readers,
   fields: (t) => ({

@@ -5,6 +5,8 @@ import './accounts.ts';
 import './users.ts';
 import './audit.ts';
 import './directory.ts';
+import './appointments.ts';
+import './appointment-changes.ts';
 import { builder } from './builder.ts';
 
 export const schema = builder.toSchema();

@@ -115,6 +115,7 @@ export {
   UNAVAILABILITIES,
 } from './scheduling/errors.ts';
 export { type AppointmentChange, historiesOf } from './scheduling/history.ts';
+export { dayBoard, type DayBoardRequest, type DayBoardRow, type TimeRange } from './scheduling/day-board.ts';
 export { expireHolds } from './scheduling/holds.ts';
 export { DISAMBIGUATIONS, isAmbiguous } from './scheduling/local-time.ts';
 export { cancel, changeStatus, checkIn, complete, confirm, markNoShow, start, update } from './scheduling/moves.ts';

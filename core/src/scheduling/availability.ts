@@ -132,6 +132,30 @@ export function* freeStarts(calendar: Calendar, rules: ServiceRules, search: Sea
   }
 }
 
+/** The provider's hours at work in the range, without a look at what takes them. */
+export function workingTime(calendar: Calendar, range: Range): Range[] {
+  const clock = new WallClock(calendar.timeZone, range);
+  return [...shiftsOf(calendar, clock, range)].flatMap(({ parts, until }) => {
+    const [from, end] = [Math.max(parts[0]?.from ?? until, range.from), Math.min(until, range.until)];
+    return from < end ? [{ from, until: end }] : [];
+  });
+}
+
+/** What is left of the hours at work in the range when time off and visits are taken away. */
+export function freeTime(calendar: Calendar, range: Range): Range[] {
+  const busy = [...calendar.timeOff, ...calendar.taken.map(({ blocks }) => blocks)].sort((a, b) => a.from - b.from);
+  return workingTime(calendar, range).flatMap((shift) => {
+    const free: Range[] = [];
+    let { from } = shift;
+    for (const taken of busy) {
+      if (taken.from > from) free.push({ from, until: Math.min(taken.from, shift.until) });
+      from = Math.max(from, taken.until);
+    }
+    free.push({ from, until: shift.until });
+    return free.filter((range) => range.from < range.until);
+  });
+}
+
 /** Working time without a break: hours that touch are one, over midnight too. */
 interface Shift {
   readonly parts: Stretch[];

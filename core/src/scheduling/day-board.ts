@@ -105,11 +105,10 @@ function slotsIn(
 ): Slot[] {
   const { minutes } = rules;
   const search = { now: now.epochMilliseconds, minutes, patientTaken: [], everyMinutes: EVERY_MINUTES, ...range };
-  return [...freeStarts(calendar, rules, search)].map((from) => ({
-    providerId,
-    timeZone: calendar.timeZone,
-    ...toTimeRange({ from, until: from + minutes * MINUTE }),
-  }));
+  return Array.from(freeStarts(calendar, rules, search), (from) => {
+    const { startsAt, endsAt } = toTimeRange({ from, until: from + minutes * MINUTE });
+    return { providerId, timeZone: calendar.timeZone, startsAt, endsAt };
+  });
 }
 
 function toTimeRange({ from, until }: Range): TimeRange {

@@ -10,7 +10,7 @@ import { sql } from 'kysely';
 import { unansweredStatement } from '#platform/database';
 import { Forbidden, InvalidInput } from '#platform/errors';
 import { parse } from '#platform/input';
-import { keyCovers, type Scope, transact } from '#platform/scope';
+import { type Actor, keyCovers, type Origin, type Scope, transact } from '#platform/scope';
 import { canonical, type Content, entryId, entryMac, instantText, subjectsOf } from './audit/entry.ts';
 import { type Exported, writeExport, type WriteLine } from './audit/export.ts';
 import { isGenuine, publicKey, SignedHead } from './audit/head.ts';
@@ -23,6 +23,7 @@ import {
   matching,
   type OwnAccess,
 } from './audit/list.ts';
+import { insertEntries } from './audit/many.ts';
 import { pruneBatch } from './audit/prune.ts';
 import { findLost, remember } from './audit/witness.ts';
 import { LOST, type Verification, type VerifyOptions, verifyTrail } from './audit/verify.ts';
@@ -63,6 +64,30 @@ export async function record(scope: Scope, entry: Entry): Promise<void> {
   if (patientId === undefined || others.length > 0) await insertEntry(scope.db, row);
   else await insertEntryOfPatient(scope.db, { ...row, patientId });
   remember(scope, content.id);
+  scope.onRecord?.(entry);
+}
+
+/** What one actor did, for {@link recordOnBehalf}. */
+export interface OnBehalf {
+  readonly actor: Actor;
+  readonly request: Origin;
+  readonly entry: Entry;
+}
+
+const BATCH = 1_000;
+
+/** Records what many actors did, such as reading the same event, a thousand entries a statement. System only. Throws {@link Forbidden}. */
+export async function recordOnBehalf(scope: Scope, acts: readonly OnBehalf[]): Promise<void> {
+  await permit(scope, scope.actor.role === 'system', { action: 'audit.recordOnBehalf', resourceType: 'AuditTrail' });
+  await transact(scope, async (scope) => {
+    for (let at = 0; at < acts.length; at += BATCH) {
+      const contents = acts
+        .slice(at, at + BATCH)
+        .map(({ actor, request, entry }) => contentOf({ ...scope, actor, request }, entry));
+      await insertEntries(scope, contents);
+      for (const { id } of contents) remember(scope, id);
+    }
+  });
 }
 
 /**

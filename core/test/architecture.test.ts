@@ -21,6 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   audit: [],
   care: ['audit'],
   accounts: ['audit', 'care'],
+  presence: ['audit', 'care', 'accounts'],
   scheduling: ['audit', 'care'],
 };
 /** What puts the contexts together, and so sees all of them. */

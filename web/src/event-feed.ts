@@ -1,127 +1,125 @@
 /**
- * Live events, read once per process and handed to every subscriber. The event table is the truth; a notification
- * only says that there is something to read, and a look every second makes up for one that got lost.
+ * Live events, read once per process and handed to every subscriber. The event table is the truth; a message only says
+ * that there is something to read, and a look every second makes up for one that got lost.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { App } from '@careflex/core/app';
-import { type Event, eventsAfter, newestSequence } from '@careflex/core/platform/events';
+import { InvalidInput } from '@careflex/core/platform/errors';
+import { type Event, eventsAfter, newestSequence, sequenceEvents } from '@careflex/core/platform/events';
 import { type Scope, SYSTEM } from '@careflex/core/platform/scope';
+import { Follower, type FollowerSource } from './follower.ts';
 
-export interface EventFeed {
-  /**
-   * Null at once, which stands for how things are now, then the events that match, until the iterator is returned or
-   * the feed closes.
-   */
-  follow(matches: (event: Event) => boolean): AsyncIterableIterator<Event | null>;
-  /** Look for new events now. */
-  wake(): void;
-  close(): void;
+export interface Follow {
+  readonly matches: (event: Event) => boolean;
+  /** Begins with what came after it; without it, with what comes from now on. */
+  readonly since?: number | null | undefined;
+  /** Begins with null, which stands for how things are now. */
+  readonly withPresent?: boolean;
 }
 
 const LOOK_EVERY_MS = 1_000;
-const BATCH = 500;
+const PAGE = 500;
 
-export function createEventFeed(app: App): EventFeed {
-  const followers = new Set<Follower>();
-  let last: number | undefined;
-  let timer: NodeJS.Timeout | undefined;
-  let reading: Promise<void> | undefined;
-  let again = false;
+export class EventFeed implements FollowerSource {
+  readonly #app: App;
+  readonly #followers = new Set<Follower>();
+  /** Up to where events were handed out; undefined while nobody follows. */
+  #last: number | undefined;
+  #closed = false;
+  #timer: NodeJS.Timeout | undefined;
+  #reading = false;
+  #again = false;
 
-  const scope = (): Scope => app.scope(SYSTEM, { id: 'event-feed', ip: null, userAgent: null });
+  constructor(app: App) {
+    this.#app = app;
+  }
 
-  async function read(): Promise<void> {
-    last ??= await newestSequence(scope());
-    for (let batch: Event[] = []; ;) {
-      batch = await eventsAfter(scope(), last, BATCH);
-      for (const event of batch) for (const follower of followers) follower.offer(event);
-      last = batch.at(-1)?.sequence ?? last;
-      if (batch.length < BATCH) return;
+  /**
+   * The events that match, each once and in the order of their sequence, until the iterator is returned or the feed
+   * closes. Nothing is missed that is numbered after this has resolved. Throws InvalidInput for a `since` that is
+   * no sequence yet.
+   */
+  async follow({ matches, since, withPresent = false }: Follow): Promise<AsyncIterableIterator<Event | null>> {
+    // What is committed before now gets its number before now, or it would come as if it were new.
+    if (since === null || since === undefined) await sequenceEvents(this.#scope());
+    const newest = await newestSequence(this.#scope());
+    refuseUnknown(since, newest);
+    const after = since ?? newest;
+    this.#last ??= newest;
+    const follower = new Follower(this, { matches, after, isBehind: after < this.#last, withPresent });
+    if (this.#closed) return follower.return().then(() => follower);
+    this.#followers.add(follower);
+    this.#timer ??= setInterval(() => this.wake(), LOOK_EVERY_MS).unref();
+    this.wake();
+    return follower;
+  }
+
+  /** Looks for new events now. */
+  wake(): void {
+    this.#again = true;
+    if (this.#reading || this.#followers.size === 0) return;
+    this.#reading = true;
+    void this.#read();
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const follower of this.#followers) follower.end();
+  }
+
+  handedOut(): number {
+    return this.#last ?? 0;
+  }
+
+  /** An outage of the database is waited for. */
+  async pageAfter(sequence: number, isWanted: () => boolean): Promise<Event[]> {
+    while (isWanted()) {
+      try {
+        return await eventsAfter(this.#scope(), sequence, PAGE);
+      } catch (error) {
+        this.#app.log.warn('Reading events again failed', { error });
+        await sleep(LOOK_EVERY_MS);
+      }
     }
+    return [];
   }
 
-  function wake(): void {
-    if (followers.size === 0) return;
-    if (reading) {
-      again = true;
-      return;
+  leave(follower: Follower): void {
+    this.#followers.delete(follower);
+    if (this.#followers.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#last = undefined;
+  }
+
+  async #read(): Promise<void> {
+    while (this.#again && this.#last !== undefined) {
+      this.#again = false;
+      try {
+        const page = await eventsAfter(this.#scope(), this.#last, PAGE);
+        for (const event of page) for (const follower of this.#followers) follower.offer(event);
+        this.#handOut(page.at(-1)?.sequence);
+        this.#again ||= page.length === PAGE;
+      } catch (error) {
+        this.#app.log.warn('Reading events failed', { error });
+      }
     }
-    reading = read()
-      .catch((error: unknown) => app.log.warn('Reading events failed', { error }))
-      .finally(() => {
-        reading = undefined;
-        if (again) {
-          again = false;
-          wake();
-        }
-      });
+    this.#reading = false;
   }
 
-  function leave(follower: Follower): void {
-    followers.delete(follower);
-    if (followers.size > 0) return;
-    clearInterval(timer);
-    timer = undefined;
-    // The next follower begins with what is new then.
-    last = undefined;
+  /** Meanwhile everybody may have left, and somebody may have come. */
+  #handOut(upTo: number | undefined): void {
+    if (this.#last !== undefined && upTo !== undefined) this.#last = Math.max(this.#last, upTo);
   }
 
-  return {
-    follow(matches) {
-      const follower = new Follower(matches, leave);
-      followers.add(follower);
-      timer ??= setInterval(wake, LOOK_EVERY_MS).unref();
-      wake();
-      return follower;
-    },
-    wake,
-    close() {
-      for (const follower of followers) follower.end();
-    },
-  };
+  #scope(): Scope {
+    return this.#app.scope(SYSTEM, { id: 'event-feed', ip: null, userAgent: null });
+  }
 }
 
-const MAX_WAITING = 1_000;
-
-/** One subscriber's queue. A subscriber that does not keep up is ended rather than kept in memory. */
-class Follower implements AsyncIterableIterator<Event | null> {
-  readonly #matches: (event: Event) => boolean;
-  readonly #leave: (follower: Follower) => void;
-  readonly #waiting: (Event | null)[] = [null];
-  #resume: (() => void) | undefined;
-  #ended = false;
-
-  constructor(matches: (event: Event) => boolean, leave: (follower: Follower) => void) {
-    this.#matches = matches;
-    this.#leave = leave;
-  }
-
-  offer(event: Event): void {
-    if (this.#ended || !this.#matches(event)) return;
-    this.#waiting.push(event);
-    if (this.#waiting.length > MAX_WAITING) this.end();
-    this.#resume?.();
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.#leave(this);
-    this.#resume?.();
-  }
-
-  async next(): Promise<IteratorResult<Event | null>> {
-    while (!this.#ended && this.#waiting.length === 0) {
-      await new Promise<void>((resolve) => (this.#resume = resolve));
-    }
-    const value = this.#ended ? undefined : this.#waiting.shift();
-    return value === undefined ? { done: true, value: undefined } : { done: false, value };
-  }
-
-  async return(): Promise<IteratorResult<Event | null>> {
-    this.end();
-    return { done: true, value: undefined };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
+/** A sequence that nobody can have seen was seen in another database: one that a backup has taken back, perhaps. */
+function refuseUnknown(since: number | null | undefined, newest: number): void {
+  if (since === null || since === undefined) return;
+  if (Number.isInteger(since) && since >= 0 && since <= newest) return;
+  throw new InvalidInput([{ path: ['since'], message: `expected a sequence from 0 to the newest, ${newest}` }]);
 }

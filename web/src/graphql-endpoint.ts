@@ -146,7 +146,8 @@ function endingWithSession(
   actor: Actor | null,
   live: LiveConnections,
 ): AsyncGenerator<ExecutionResult, void, void> {
-  const forget = live.add(actor?.sessionId ?? null, () => void results.return());
+  const end = () => void results.return();
+  const forget = live.add({ sessionId: actor?.sessionId ?? null, end, isPinged: false });
   return {
     ...results,
     async next() {

@@ -7,9 +7,18 @@ import type { Log } from '@careflex/core/platform/log';
 /** Why a connection is ended: its session is over, or the server is. */
 export type Ending = 'session-ended' | 'going-away';
 
+export interface LiveConnection {
+  readonly sessionId: string | null;
+  readonly end: (ending: Ending) => void;
+  /** Is closed when it leaves a ping without an answer: a client that vanished is soon noticed. */
+  readonly isPinged: boolean;
+}
+
 export interface LiveConnections {
   /** Keeps the connection until the returned function is called. Without a session it only ends with the server. */
-  add(sessionId: string | null, end: (ending: Ending) => void): () => void;
+  add(connection: LiveConnection): () => void;
+  /** Of the clients that answer pings, and so are there. */
+  reachedSessions(): string[];
   sessionEnded(sessionId: string): void;
   /** Ends every connection and watches no longer. */
   close(): void;
@@ -18,20 +27,15 @@ export interface LiveConnections {
 
 const ASK_EVERY_MS = 1_000;
 
-interface Connection {
-  readonly sessionId: string | null;
-  readonly end: (ending: Ending) => void;
-}
-
 /** `liveSessions` tells which of the given sessions are still alive. */
 export function watchConnections(
   liveSessions: (ids: readonly string[]) => Promise<ReadonlySet<string>>,
   log: Log,
 ): LiveConnections {
-  const connections = new Set<Connection>();
+  const connections = new Set<LiveConnection>();
   let asking = false;
 
-  function endWhere(matches: (connection: Connection) => boolean, ending: Ending): void {
+  function endWhere(matches: (connection: LiveConnection) => boolean, ending: Ending): void {
     for (const connection of connections) {
       if (!matches(connection)) continue;
       connections.delete(connection);
@@ -57,11 +61,13 @@ export function watchConnections(
   }, ASK_EVERY_MS).unref();
 
   return {
-    add(sessionId, end) {
-      const connection = { sessionId, end };
+    add(connection) {
       connections.add(connection);
       return () => connections.delete(connection);
     },
+    reachedSessions: () => [
+      ...new Set([...connections].flatMap(({ isPinged, sessionId }) => (isPinged && sessionId) || [])),
+    ],
     sessionEnded: (ended) => endWhere(({ sessionId }) => sessionId === ended, 'session-ended'),
     close() {
       clearInterval(timer);

@@ -9,14 +9,17 @@ import { EVENTS_CHANNEL } from '@careflex/core/platform/events';
 import { missingMigrations } from '@careflex/core/platform/migrate';
 import { type Scope, SYSTEM } from '@careflex/core/platform/scope';
 import { createAuthenticator } from './authentication.ts';
-import { createEventFeed } from './event-feed.ts';
+import { EventFeed } from './event-feed.ts';
 import { explorerPaths, serveExplorer } from './explorer.ts';
 import { createGraphqlEndpoint } from './graphql-endpoint.ts';
+import { createDeliveredReads } from './graphql/delivered-reads.ts';
 import { createOperate } from './graphql/operations.ts';
 import { schema } from './graphql/schema.ts';
+import { createSharedExecutions } from './graphql/shared-executions.ts';
 import { answerJson, answerReadiness, mayReadMetrics } from './health.ts';
 import { watchConnections } from './live.ts';
 import { createMetrics } from './metrics.ts';
+import { keepPresences } from './presence-keeper.ts';
 import { createRateLimits, type RateLimitSettings } from './rate-limits.ts';
 import { readingsOf } from './readings.ts';
 import { createHttpServer, type HttpServer, type Routes } from './server.ts';
@@ -28,6 +31,8 @@ export interface ApiOptions {
   readonly host: string;
   /** Instead of the configured ones. */
   readonly rateLimits?: Partial<RateLimitSettings>;
+  /** How often agents' presence is prolonged, and looked after. */
+  readonly presenceBeatMs?: number;
   /** How long a request's body may take. */
   readonly bodyTimeoutMs?: number;
 }
@@ -59,10 +64,13 @@ function assemble(app: App, options: ApiOptions) {
   const state = { closing: false };
 
   const live = watchConnections((ids) => accounts.liveSessions(system(), ids), log);
-  const feed = createEventFeed(app);
+  const feed = new EventFeed(app);
+  const delivered = createDeliveredReads(app);
+  const shared = createSharedExecutions(app, delivered);
   const subscriptions = [
     app.pubsub.subscribe(EVENTS_CHANNEL, { message: () => feed.wake(), reconnected: () => feed.wake() }),
     app.pubsub.subscribe(accounts.SESSIONS_CHANNEL, { message: (id) => live.sessionEnded(id) }),
+    keepPresences(app, live, options.presenceBeatMs),
   ];
   const metrics = createMetrics(readingsOf(app, live));
   const endpoint = {
@@ -71,7 +79,7 @@ function assemble(app: App, options: ApiOptions) {
     metrics,
     authenticate: createAuthenticator(app),
     limits: createRateLimits({ ...configured(app), ...options.rateLimits }),
-    operate: createOperate({ app, feed }, schema, { introspection: config.NODE_ENV !== 'production' }),
+    operate: createOperate({ app, feed, shared }, schema, { introspection: config.NODE_ENV !== 'production' }),
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
   };
   const graphql = createGraphqlEndpoint(endpoint);
@@ -93,7 +101,7 @@ function assemble(app: App, options: ApiOptions) {
     },
   };
   const http = createHttpServer({ app, routes, metrics, upgrade: (...it) => sockets.upgrade(...it) });
-  return { http, sockets, live, feed, subscriptions, state };
+  return { http, sockets, live, feed, delivered, subscriptions, state };
 }
 
 function configured({ config }: App): RateLimitSettings {
@@ -120,13 +128,14 @@ function listen({ server }: HttpServer, { port, host }: ApiOptions): Promise<voi
 }
 
 /** First nobody is sent here any more, then streams and sockets end, then what is under way, then the rest. */
-async function closeAll({ http, sockets, live, feed, subscriptions, state }: Parts): Promise<void> {
+async function closeAll({ http, sockets, live, feed, delivered, subscriptions, state }: Parts): Promise<void> {
   state.closing = true;
   for (const unsubscribe of subscriptions) unsubscribe();
   live.close();
   feed.close();
   await sockets.close();
   await http.settled(SETTLE_WITHIN_MS);
+  await delivered.close();
   const closed = new Promise<void>((resolve) => http.server.close(() => resolve()));
   http.server.closeAllConnections();
   await closed;

@@ -28,7 +28,7 @@ import { WebSocketServer } from 'ws';
 import { MAX_BODY_BYTES } from './body.ts';
 import type { OperationRequest, OperationResult } from './graphql/operations.ts';
 import { pathOf } from './exchange.ts';
-import type { LiveConnections } from './live.ts';
+import type { Ending, LiveConnections } from './live.ts';
 
 export interface SocketOptions {
   readonly schema: GraphQLSchema;
@@ -55,11 +55,15 @@ const SESSION_ENDED = { code: CloseCode.Unauthorized, reason: 'The session has e
 const GOING_AWAY = { code: 1001, reason: 'The server is going away' };
 const SIGN_IN_WITHIN_MS = 5_000;
 const MAX_OPERATIONS = 100;
+/** A client that leaves one unanswered until the next is closed. */
+const PING_EVERY_MS = 5_000;
 
 /** What a socket knows of itself, beside what the library gives it. */
 interface State extends Extra {
   actor?: Actor | null;
   forget?: () => void;
+  /** Resolves when every subscription that was asked for so far has begun, or was refused. */
+  begun?: Promise<unknown>;
 }
 type FirstMessage = Readonly<Record<string, unknown>>;
 type Socket = SocketContext<FirstMessage, State>;
@@ -67,7 +71,8 @@ type Socket = SocketContext<FirstMessage, State>;
 export function createSockets(options: SocketOptions): Sockets {
   const server = new WebSocketServer({ noServer: true, maxPayload: MAX_BODY_BYTES, handleProtocols });
   // In production mode the reason of a close never quotes an error.
-  const handling = useServer({ ...handlers(options), isProd: true } as Parameters<typeof useServer>[0], server);
+  const handlersInProduction = { ...handlers(options), isProd: true } as Parameters<typeof useServer>[0];
+  const handling = useServer(handlersInProduction, server, PING_EVERY_MS);
 
   return {
     upgrade(request, socket, head) {
@@ -97,7 +102,8 @@ function handlers(options: SocketOptions): ServerOptions<FirstMessage, State> {
     async onSubscribe({ extra, subscriptions }, _id, { query, variables, operationName }) {
       if (Object.keys(subscriptions).length > MAX_OPERATIONS) return [TOO_MANY];
       const origin = { ...options.origin(extra.request), id: randomUUIDv7() };
-      const result = await options.operate({ query, variables, operationName }, extra.actor ?? null, origin);
+      const request = { query, variables, operationName };
+      const result = await inOrder(extra, query, () => options.operate(request, extra.actor ?? null, origin));
       if ('errors' in result && result.errors && result.data === undefined) return result.errors;
       return { schema: options.schema, document: CARRIER, contextValue: result };
     },
@@ -106,6 +112,17 @@ function handlers(options: SocketOptions): ServerOptions<FirstMessage, State> {
     onNext: (...it) => resultForSocket(it[4]),
     onError: (...it) => it[3].map(forSocket),
   };
+}
+
+/**
+ * What a client asks behind a subscription is answered once that has begun: whoever subscribes and then loads a screen
+ * misses nothing in between.
+ */
+async function inOrder<T>(state: State, query: string, operate: () => Promise<T>): Promise<T> {
+  const result = Promise.resolve(state.begun).then(operate);
+  // The word elsewhere in a document costs no more than a wait.
+  if (query.includes('subscription')) state.begun = result.catch(() => undefined);
+  return result;
 }
 
 const TOO_MANY = new GraphQLError(`A socket may have at most ${MAX_OPERATIONS} operations at a time`, {
@@ -134,10 +151,11 @@ async function signIn({ extra, connectionParams }: Socket, options: SocketOption
     extra.socket.close(code, reason);
     return false;
   }
-  extra.forget = options.live.add(extra.actor?.sessionId ?? null, (ending) => {
+  const end = (ending: Ending) => {
     const { code, reason } = ending === 'session-ended' ? SESSION_ENDED : GOING_AWAY;
     extra.socket.close(code, reason);
-  });
+  };
+  extra.forget = options.live.add({ sessionId: extra.actor?.sessionId ?? null, end, isPinged: true });
   return true;
 }
 

@@ -68,6 +68,11 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
     roles: ['admin', 'agent'],
   },
   markNoShow: { ask: 'mutation { it: markNoShow(id: "ID") { __typename } }', roles: ['admin', 'agent'] },
+  onlineAgents: { ask: '{ it: onlineAgents { userId } }', roles: ['admin', 'agent'] },
+  trackAgent: {
+    ask: 'mutation { it: trackAgent(status: AWAY, patientId: "ID") { userId } }',
+    roles: ['admin', 'agent'],
+  },
   sessions: { ask: '{ it: sessions { id } }', roles: ['admin', 'agent', 'auditor', 'patient'] },
   createPatient: {
     ask: 'mutation { it: createPatient(input: { firstName: "", lastName: "" }) { __typename } }',

@@ -78,6 +78,8 @@ export interface Scope {
   readonly react?: (scope: Scope, topic: string, payload: object) => Promise<void>;
   /** Wakes those who listen on the channel, on every process. Call it once the change is committed. */
   readonly announce?: (channel: string, payload: string) => void;
+  /** Told each entry that this scope leaves in the audit trail. */
+  readonly onRecord?: (entry: object) => void;
   /** Present inside `transact` only. */
   readonly transaction?: Transaction;
 }

@@ -6,11 +6,13 @@ import type { App } from '@careflex/core/app';
 import { Unauthenticated } from '@careflex/core/platform/errors';
 import { type Actor, type Origin, type Scope, SYSTEM } from '@careflex/core/platform/scope';
 import type { EventFeed } from '../event-feed.ts';
+import type { SharedExecutions } from './shared-executions.ts';
 
 /** What lives as long as the API. */
 export interface Services {
   readonly app: App;
   readonly feed: EventFeed;
+  readonly shared: SharedExecutions;
 }
 
 /** An attempt that the schema's permissions refused. */
@@ -20,7 +22,7 @@ export interface Denial {
   readonly resourceId: string | null;
 }
 
-export interface Context extends Services {
+export interface Context extends Omit<Services, 'shared'> {
   readonly actor: Actor | null;
   readonly origin: Origin;
   /** Throws Unauthenticated when nobody is signed in. */
@@ -31,10 +33,17 @@ export interface Context extends Services {
   readonly denials: Denial[];
 }
 
+/** Who asks, and who is told what they leave in the audit trail. */
+export interface Asking {
+  readonly actor: Actor | null;
+  readonly origin: Origin;
+  readonly onRecord?: (entry: object) => void;
+}
+
 /** The context of one execution. Its scopes see one `now`, taken when they are first asked for. */
-export function createContext({ app, feed }: Services, actor: Actor | null, origin: Origin): Context {
+export function createContext({ app, feed }: Services, { actor, origin, onRecord }: Asking): Context {
   let scope: Scope | undefined;
-  const anybody = () => (scope ??= app.scope(actor ?? SYSTEM, origin));
+  const anybody = () => (scope ??= { ...app.scope(actor ?? SYSTEM, origin), ...(onRecord && { onRecord }) });
   return {
     app,
     feed,

@@ -21,6 +21,7 @@ import { type Context, createContext, type Services } from './context.ts';
 import { createCostCheck } from './cost.ts';
 import { createReader, type Operation } from './documents.ts';
 import { fault, mask, type Masking, toBadInput } from './faults.ts';
+import { type Executed, toSubscriber } from './shared-executions.ts';
 
 export interface OperationRequest {
   readonly query: string;
@@ -46,6 +47,7 @@ interface Run {
   readonly operation: Operation;
   readonly args: ValidatedExecutionArgs;
   readonly asked: Asked;
+  readonly request: OperationRequest;
   readonly masking: Masking;
 }
 
@@ -63,7 +65,7 @@ export function createOperate(services: Services, schema: GraphQLSchema, options
       await asked.onOperation(operation);
       const args = validateArguments(operation, request, asked);
       checkCost(operation, request.variables, asked.actor);
-      const run = { operation, args, asked, masking: { requestId: asked.origin.id, log, operation: label } };
+      const run = { operation, args, asked, request, masking: { requestId: asked.origin.id, log, operation: label } };
       return operation.definition.operation === OperationTypeNode.SUBSCRIPTION ? await stream(run) : await once(run);
     } catch (thrown) {
       const masking = { requestId: asked.origin.id, log, operation: label };
@@ -78,7 +80,7 @@ export function createOperate(services: Services, schema: GraphQLSchema, options
       document: operation.document,
       operationName: request.operationName ?? null,
       variableValues: request.variables ?? {},
-      contextValue: createContext(services, asked.actor, asked.origin),
+      contextValue: createContext(services, asked),
       hideSuggestions: !options.introspection,
     });
     if (!('schema' in args)) throw new AggregateError(args.map(toBadInput));
@@ -89,20 +91,54 @@ export function createOperate(services: Services, schema: GraphQLSchema, options
     return settle(await executeRootSelectionSet(args), args.contextValue as Context, masking);
   }
 
-  async function stream({ args, asked, masking }: Run): Promise<OperationResult> {
+  async function stream({ args, asked, masking, request }: Run): Promise<OperationResult> {
     const context = args.contextValue as Context;
     const source = await createSourceEventStream(args as ValidatedSubscriptionArgs);
     if (!(Symbol.asyncIterator in source)) return settle(source, context, masking);
+    const subscriber = toSubscriber(request, asked.actor, asked.origin);
+
     // Each event is answered as of its own time, and with the rights its reader has then.
-    return mapSourceToResponseEvent(args as ValidatedSubscriptionArgs, source, async (args) => {
-      const contextValue = createContext(services, asked.actor, asked.origin);
+    async function execute(args: ValidatedSubscriptionArgs): Promise<Executed> {
+      const reads: audit.Entry[] = [];
+      const onRecord = (entry: object) => void reads.push(entry as audit.Entry);
+      const contextValue = createContext(services, { ...asked, onRecord });
+      const result = await settle(await executeSubscriptionEvent({ ...args, contextValue }), contextValue, masking);
+      return { result, reads };
+    }
+    const results = mapSourceToResponseEvent(args as ValidatedSubscriptionArgs, source, async (args) => {
       try {
-        return await settle(await executeSubscriptionEvent({ ...args, contextValue }), contextValue, masking);
+        const { rootValue: event } = args;
+        if (typeof event !== 'object' || event === null) return (await execute(args)).result;
+        return await services.shared.resultOf(event, subscriber, () => execute(args));
       } catch (thrown) {
         return { errors: [mask(thrown, masking)] };
       }
     });
+    return untilFault(results);
   }
+}
+
+type Results = AsyncGenerator<ExecutionResult, void, void>;
+
+/** Events that could not be answered: whoever goes on behind one would never know. */
+const FAULTS = new Set(['INTERNAL', 'UNAUTHENTICATED']);
+
+/** Ends after the first event that could not be answered; the subscriber comes back and asks for it again. */
+function untilFault(results: Results): Results {
+  let failed = false;
+  return {
+    ...results,
+    async next() {
+      if (failed) return results.return();
+      const answer = await results.next();
+      failed =
+        !answer.done && (answer.value.errors ?? []).some(({ extensions }) => FAULTS.has(String(extensions['code'])));
+      return answer;
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }
 
 function nameOf({ operationName }: OperationRequest): string | null {

@@ -217,7 +217,7 @@ builder.subscriptionFields((t) => ({
     subscribe: async (_root, { id }, { scope, feed }) => {
       // Somebody else's record is as good as none: nothing is followed.
       await care.getPatient(scope, id);
-      return feed.follow((event) => isAbout(event, id));
+      return feed.follow({ matches: (event) => isAbout(event, id), withPresent: true });
     },
     resolve: (_event, { id }, { scope }) => care.findPatient(scope, id),
   }),

@@ -7,6 +7,7 @@ import './audit.ts';
 import './directory.ts';
 import './appointments.ts';
 import './appointment-changes.ts';
+import './presence.ts';
 import { builder } from './builder.ts';
 
 export const schema = builder.toSchema();

@@ -6,7 +6,7 @@ import * as scheduling from '#scheduling';
 import { aBooking, booked, newPatient, newProvider } from './support/appointments.ts';
 import { as, sandboxed } from './support/testing.ts';
 
-const TUESDAY = Temporal.PlainDate.from('2026-03-03');
+const TUESDAY = '2026-03-03';
 const at = (time: string) => Temporal.Instant.from(`2026-03-03T${time}:00Z`);
 const texts = (ranges: readonly scheduling.TimeRange[]) =>
   ranges.map(({ startsAt, endsAt }) => `${startsAt.toString().slice(11, 16)}-${endsAt.toString().slice(11, 16)}`);

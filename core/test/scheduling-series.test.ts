@@ -26,7 +26,9 @@ describe('scheduleSeries', () => {
   test(
     'books every visit at the same time on the wall, whatever the clocks do',
     sandboxed(async (scope) => {
-      const visits = await scheduling.scheduleSeries(scope, await aSeries(scope, { notes: 'Stairs.' }));
+      // Now is hardly ever a whole millisecond.
+      const now = scope.now.add({ nanoseconds: 7 });
+      const visits = await scheduling.scheduleSeries({ ...scope, now }, await aSeries(scope, { notes: 'Stairs.' }));
       assert.deepEqual(starts(visits), TUESDAYS);
       assert.equal(new Set(visits.map(({ seriesId }) => seriesId)).size, 1);
       assert.notEqual(visits[0]?.seriesId, null);
@@ -55,7 +57,7 @@ describe('scheduleSeries', () => {
         preview.map(({ conflicts }) => conflicts.length),
         [0, 1, 0, 1],
       );
-      const except = [Temporal.PlainDate.from('2026-03-10'), Temporal.PlainDate.from('2026-03-24')];
+      const except = ['2026-03-10', '2026-03-24'];
       const visits = await scheduling.scheduleSeries(scope, { ...series, except });
       assert.deepEqual(starts(visits), [TUESDAYS[0], TUESDAYS[2]]);
     }),
@@ -103,7 +105,7 @@ describe('scheduleSeries', () => {
         { count: 105 },
         { everyWeeks: 0 },
         { weekdays: [8] },
-        { count: 1, except: [Temporal.PlainDate.from('2026-03-03')] },
+        { count: 1, except: ['2026-03-03'] },
       ])
         await assert.rejects(scheduling.scheduleSeries(scope, { ...series, ...wrong }), InvalidInput);
     }),

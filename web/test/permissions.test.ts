@@ -7,6 +7,7 @@ import { dataOf, type SignedInRole, useApi } from './support/api.ts';
 const api = useApi();
 const NOWHERE = '019f0000-0000-7000-8000-00000000dead';
 const KEY = 'idempotencyKey: "k"';
+const SERIES = '{ patientId: "ID", providerId: "ID", service: TELEHEALTH, localStart: "2026-03-03T10:00", count: 2 }';
 const VISIT = '{ patientId: "ID", providerId: "ID", service: TELEHEALTH, startsAt: "2099-03-10T15:00:00Z" }';
 
 /** Every root field, as an operation on some record, and who may use it. */
@@ -73,6 +74,23 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
     ask: 'mutation { it: trackAgent(status: AWAY, patientId: "ID") { userId } }',
     roles: ['admin', 'agent'],
   },
+  previewSeries: {
+    ask: `{ it: previewSeries(input: ${SERIES}) { startsAt } }`,
+    roles: ['admin', 'agent', 'patient'],
+  },
+  scheduleSeries: {
+    ask: `mutation { it: scheduleSeries(input: ${SERIES}) { __typename } }`,
+    roles: ['admin', 'agent', 'patient'],
+  },
+  rescheduleSeries: {
+    ask: 'mutation { it: rescheduleSeries(id: "ID", input: { part: ALL, minutes: 20 }) { __typename } }',
+    roles: ['admin', 'agent', 'patient'],
+  },
+  cancelSeries: {
+    ask: 'mutation { it: cancelSeries(id: "ID", input: { part: ALL, reason: PATIENT }) { __typename } }',
+    roles: ['admin', 'agent', 'patient'],
+  },
+  dayBoard: { ask: '{ it: dayBoard(date: "2026-03-03") { edges { cursor } } }', roles: ['admin', 'agent'] },
   sessions: { ask: '{ it: sessions { id } }', roles: ['admin', 'agent', 'auditor', 'patient'] },
   createPatient: {
     ask: 'mutation { it: createPatient(input: { firstName: "", lastName: "" }) { __typename } }',

@@ -18,6 +18,7 @@ const instant = z
   .instanceof(Temporal.Instant)
   .refine((at) => wholeMinute(at.toZonedDateTimeISO('UTC')), 'expected a whole minute');
 export const local = z.instanceof(Temporal.PlainDateTime).refine(wholeMinute, 'expected a whole minute');
+export const date = z.iso.date('expected a date such as 2026-03-08').transform((text) => Temporal.PlainDate.from(text));
 export const id = z.string().max(100);
 
 export const minutes = z

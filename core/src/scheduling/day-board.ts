@@ -2,12 +2,12 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
 import * as audit from '#audit';
-import { isTimeZone } from '#platform/config';
 import { parse } from '#platform/input';
 import { type Page, PageInput } from '#platform/page';
 import { type Scope, transact } from '#platform/scope';
 import { type Appointment, toAppointments } from './appointment.ts';
 import { type Calendar, freeStarts, freeTime, type ServiceRules, workingTime } from './availability.ts';
+import { date, zone } from './booking-input.ts';
 import { loadCalendars, loadRules } from './calendar.ts';
 import { permitStaff } from './policy.ts';
 import { findProviders, type Provider } from './provider.ts';
@@ -35,8 +35,8 @@ export interface DayBoardRow {
 }
 
 const DayBoardRequest = PageInput.extend({
-  date: z.instanceof(Temporal.PlainDate),
-  timeZone: z.string().refine(isTimeZone, 'expected an IANA time zone such as America/New_York').nullish(),
+  date,
+  timeZone: zone.nullish(),
   service: z.enum(CARE_SERVICES).nullish(),
   search: z.string().max(200, 'expected at most 200 characters').nullish(),
 });
@@ -45,11 +45,11 @@ export type DayBoardRequest = z.input<typeof DayBoardRequest>;
 
 /** A page of providers by name, each with the day. Staff only. Throws InvalidInput, Forbidden. */
 export async function dayBoard(scope: Scope, input: DayBoardRequest): Promise<Page<DayBoardRow>> {
-  const { date, timeZone, service, ...list } = parse(DayBoardRequest, input);
+  const { date: day, timeZone, service, ...list } = parse(DayBoardRequest, input);
   const action = 'appointment.dayBoard';
   await permitStaff(scope, action);
-  const zone = timeZone ?? scope.clinic.timeZone;
-  const range: Range = { from: startOf(date, zone), until: startOf(date.add({ days: 1 }), zone) };
+  const at = timeZone ?? scope.clinic.timeZone;
+  const range: Range = { from: startOf(day, at), until: startOf(day.add({ days: 1 }), at) };
 
   return transact(scope, async (scope) => {
     const providers = await findProviders(scope, { ...list, service });
@@ -75,8 +75,7 @@ export async function dayBoard(scope: Scope, input: DayBoardRequest): Promise<Pa
   });
 }
 
-const startOf = (date: Temporal.PlainDate, timeZone: string): number =>
-  date.toZonedDateTime(timeZone).epochMilliseconds;
+const startOf = (day: Temporal.PlainDate, timeZone: string): number => day.toZonedDateTime(timeZone).epochMilliseconds;
 
 interface Day {
   readonly calendar: Calendar;

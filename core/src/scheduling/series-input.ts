@@ -1,6 +1,6 @@
 /** What callers may send about a series of visits. */
 import { z } from 'zod';
-import { Cancellation, id, local, minutes, notes, reason, zone } from './booking-input.ts';
+import { Cancellation, date, id, local, minutes, notes, reason, zone } from './booking-input.ts';
 import { CARE_SERVICES } from './speciality.ts';
 
 const MOST_VISITS = 104;
@@ -32,7 +32,7 @@ export const SeriesRequest = z.object({
     .max(MOST_VISITS, `expected at most ${MOST_VISITS} visits`),
   /** Local dates to leave out. They count as visits of the series. */
   except: z
-    .array(z.instanceof(Temporal.PlainDate))
+    .array(date)
     .max(MOST_VISITS, `expected at most ${MOST_VISITS} dates`)
     .nullish()
     .transform((dates) => dates ?? []),

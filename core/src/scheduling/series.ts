@@ -72,7 +72,7 @@ export async function scheduleSeries(scope: Scope, input: SeriesRequest): Promis
   return booking.catch(async (thrown: unknown) => {
     if (!(thrown instanceof AppointmentConflict)) throw thrown;
     // The first conflict ended the booking; the caller is told of all, unless what was in the way has gone meanwhile.
-    const blocked = (await previewSeries(scope, request)).filter(({ conflicts }) => conflicts.length > 0);
+    const blocked = (await previewSeries(scope, input)).filter(({ conflicts }) => conflicts.length > 0);
     throw blocked.length > 0 ? new SeriesConflict(blocked) : thrown;
   });
 }
@@ -109,8 +109,8 @@ function toInstants(times: readonly Temporal.PlainDateTime[], timeZone: string):
 
 /** The same visit at another time, as long, with the same buffers. */
 export function movedTo(wanted: Wanted, startsAt: Temporal.Instant): Wanted {
-  const by = startsAt.epochMilliseconds - wanted.startsAt.epochMilliseconds;
-  const moved = (at: Temporal.Instant) => at.add({ milliseconds: by });
+  const by = wanted.startsAt.until(startsAt);
+  const moved = (at: Temporal.Instant) => at.add(by);
   const { endsAt, blocksFrom, blocksUntil } = wanted;
   return {
     ...wanted,

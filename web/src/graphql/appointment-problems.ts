@@ -7,7 +7,7 @@ import { Slot } from './slots.ts';
 
 const refusal = { interfaces: [Problem], authScopes: readers };
 
-const Conflict = builder.objectRef<scheduling.Conflict>('Conflict').implement({
+export const Conflict = builder.objectRef<scheduling.Conflict>('Conflict').implement({
   description: 'A rule that the time breaks, and what stands in the way.',
   authScopes: readers,
   fields: (t) => ({

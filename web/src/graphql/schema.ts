@@ -8,6 +8,8 @@ import './directory.ts';
 import './appointments.ts';
 import './appointment-changes.ts';
 import './presence.ts';
+import './series.ts';
+import './day-board.ts';
 import { builder } from './builder.ts';
 
 export const schema = builder.toSchema();

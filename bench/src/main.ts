@@ -8,6 +8,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   search: ['100000'],
   audit: [],
   graphql: [],
+  live: ['1000', '60'],
 };
 
 const chosen = process.argv.slice(2);

@@ -69,6 +69,7 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
     roles: ['admin', 'agent'],
   },
   markNoShow: { ask: 'mutation { it: markNoShow(id: "ID") { __typename } }', roles: ['admin', 'agent'] },
+  latestSequence: { ask: '{ it: latestSequence }', roles: ['admin', 'agent', 'patient'] },
   onlineAgents: { ask: '{ it: onlineAgents { userId } }', roles: ['admin', 'agent'] },
   trackAgent: {
     ask: 'mutation { it: trackAgent(status: AWAY, patientId: "ID") { userId } }',

@@ -7,6 +7,7 @@ import './audit.ts';
 import './directory.ts';
 import './appointments.ts';
 import './appointment-changes.ts';
+import './appointment-events.ts';
 import './presence.ts';
 import './series.ts';
 import './day-board.ts';

@@ -5,8 +5,10 @@ export interface Load {
   readonly url: string;
   readonly token: string;
   readonly query: string;
-  /** Each request has the next one as its variable `id`. */
-  readonly ids: readonly string[];
+  /** Each request has the next ones. */
+  readonly variables: readonly object[];
+  /** Every answer has this text in it. */
+  readonly expect: string;
   readonly clients: number;
   readonly seconds: number;
 }
@@ -14,6 +16,9 @@ export interface Load {
 export interface LoadResult {
   readonly requests: number;
   readonly milliseconds: number;
+  /** From the request to its answer, in milliseconds. */
+  readonly p50: number;
+  readonly p99: number;
 }
 
 process.once('message', (load: Load) => {
@@ -23,21 +28,29 @@ process.once('message', (load: Load) => {
 async function run(load: Load): Promise<LoadResult> {
   const startedAt = performance.now();
   const until = startedAt + load.seconds * 1_000;
-  const counts = await Promise.all(Array.from({ length: load.clients }, (_, i) => client(load, until, i * 97)));
-  return { requests: counts.reduce((a, b) => a + b), milliseconds: performance.now() - startedAt };
+  const all = await Promise.all(Array.from({ length: load.clients }, (_, i) => client(load, until, i)));
+  const milliseconds = performance.now() - startedAt;
+  const latencies = all.flat().sort((a, b) => a - b);
+  const at = (share: number) => latencies[Math.floor(latencies.length * share)] ?? Number.NaN;
+  return { requests: latencies.length, milliseconds, p50: at(0.5), p99: at(0.99) };
 }
 
 /** A connection without the comfort of an HTTP client, whose cost would be measured along. */
-function client({ url, token, query, ids }: Load, until: number, first: number): Promise<number> {
+function client(load: Load, until: number, first: number): Promise<number[]> {
+  const { url, token, query, variables, expect, clients } = load;
   const { hostname, port, pathname, host } = new URL(url);
   return new Promise((resolve, reject) => {
     let next = first;
-    let answered = 0;
+    const latencies: number[] = [];
+    let askedAt = 0;
+    let body = '';
     let waitingFor = -1;
     let received = 0;
     const socket = connect(Number(port), hostname);
     const send = () => {
-      const body = JSON.stringify({ query, variables: { id: ids[next++ % ids.length] } });
+      const body = JSON.stringify({ query, variables: variables[next % variables.length] });
+      next += clients;
+      askedAt = performance.now();
       socket.write(
         `POST ${pathname} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${token}\r\n` +
           `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
@@ -53,13 +66,16 @@ function client({ url, token, query, ids }: Load, until: number, first: number):
         if (Number.isNaN(waitingFor)) return reject(new Error(`No length: ${head.slice(0, end)}`));
       }
       received += bytes.length;
+      body += bytes.toString('latin1');
       if (received < waitingFor) return;
-      answered++;
+      if (!body.includes(expect)) return reject(new Error(body));
+      latencies.push(performance.now() - askedAt);
       waitingFor = -1;
       received = 0;
+      body = '';
       if (performance.now() < until) return send();
       socket.end();
-      resolve(answered);
+      resolve(latencies);
     });
   });
 }

@@ -11,10 +11,17 @@ export interface Statement {
   readonly values: readonly unknown[];
 }
 
+/** The SQL expression that stands for a value, if it is not always the same; of {@link N} and {@link CLIENT}. */
+export type Vary = (value: string) => string | undefined;
+
+/** How many transactions this client has done before, and which one of the clients it is, from 0. */
+export const N = '{n}';
+export const CLIENT = '{client}';
+
 export interface Baseline {
   readonly by: 'pgbench' | 'bare pg clients';
-  /** Transactions a second over so many seconds. Each turn's audit entries have ids of their own. */
-  run(turn: number): number | Promise<number>;
+  /** Transactions a second over so many seconds. */
+  run(): number | Promise<number>;
 }
 
 export interface BaselineOptions {
@@ -22,14 +29,15 @@ export interface BaselineOptions {
   readonly statements: readonly Statement[];
   readonly clients: number;
   readonly seconds: number;
+  readonly vary?: Vary;
   /** Where pgbench's script may be written. */
   readonly scriptFile: string;
 }
 
 export function sqlBaseline(options: BaselineOptions): Baseline {
   return hasPgbench()
-    ? { by: 'pgbench', run: (turn) => runPgbench(options, turn) }
-    : { by: 'bare pg clients', run: (turn) => runBareClients(options, turn) };
+    ? { by: 'pgbench', run: () => runPgbench(options, turns++) }
+    : { by: 'bare pg clients', run: () => runBareClients(options, turns++) };
 }
 
 function hasPgbench(): boolean {
@@ -41,11 +49,14 @@ function hasPgbench(): boolean {
   }
 }
 
-/** Room for the audit entries of one turn. */
-const IDS_A_TURN = 1_000_000;
+/** Every turn of this process makes ids of its own. */
+let turns = 0;
+/** Room for those of one turn. */
+const IDS_A_TURN = 100_000;
 
-function runPgbench({ databaseUrl, statements, clients, seconds, scriptFile }: BaselineOptions, turn: number): number {
-  writeFileSync(scriptFile, toScript(statements));
+function runPgbench(options: BaselineOptions, turn: number): number {
+  const { databaseUrl, clients, seconds, scriptFile } = options;
+  writeFileSync(scriptFile, toScript(options));
   const { hostname, port, username, password, pathname } = new URL(databaseUrl);
   const connection = ['-h', hostname, '-p', port, '-U', username, pathname.slice(1)];
   const load = ['-n', '-M', 'prepared', '-c', String(clients), '-j', '1', '-T', String(seconds)];
@@ -57,33 +68,42 @@ function runPgbench({ databaseUrl, statements, clients, seconds, scriptFile }: B
   return Number(/tps = ([\d.]+)/.exec(output)?.[1]);
 }
 
-function toScript(statements: readonly Statement[]): string {
+function toScript({ statements, vary }: BaselineOptions): string {
   const lines = ['\\set n :n + 1'];
-  for (const { text, values } of statements) {
-    const parts = text.split(';').filter((part) => part.trim() !== '');
-    const filled = parts.map((part) => `${fill(part, values, NEXT_ID)};`);
+  for (const statement of statements) {
+    const filled = split(fill(statement, vary)).map(
+      (part) => `${part.replaceAll(N, ':n').replaceAll(CLIENT, ':client_id').replaceAll(/\s+/g, ' ').trim()};`,
+    );
     lines.push(...(filled.length > 1 ? ['\\startpipeline', ...filled, '\\endpipeline'] : filled));
   }
   return `${lines.join('\n')}\n`;
 }
 
+const split = (text: string): string[] => text.split(';').filter((part) => part.trim() !== '');
+
 /** New each time and growing, as the ids of audit entries are. */
-const NEXT_ID = `('00000000-0000-7' || lpad(:client_id::text, 3, '0') || '-8000-' || lpad(to_hex(:n::bigint), 12, '0'))::uuid`;
+export const nextId = (kind: number): string =>
+  `('00000000-0000-7' || lpad(${CLIENT}::text, 3, '0') || '-8${kind}-' || lpad(to_hex(${N}::bigint), 12, '0'))::uuid`;
 
 /** Each transaction asks for the same patients, who are then in every cache: to the advantage of this side. */
-function fill(text: string, values: readonly unknown[], id: string): string {
-  const filled = text
-    .replaceAll(/\$(\d+)/g, (_all, n: string) => literal(values[Number(n) - 1]))
-    .replaceAll(/\s+/g, ' ')
-    .trim();
-  return filled.includes('insert into audit_entries') ? filled.replaceAll(literal(values[0]), id) : filled;
+function fill({ text, values }: Statement, vary: Vary = () => undefined): string {
+  const [entryId] = text.includes('insert into audit_entries') ? values : [];
+  const isEntry = (value: string) => value === entryId;
+  return text.replaceAll(/\$(\d+)/g, (_all, n: string) =>
+    literal(values[Number(n) - 1], (value) => (isEntry(value) ? nextId(100) : vary(value))),
+  );
 }
 
-function literal(value: unknown): string {
+function literal(value: unknown, vary: Vary): string {
   if (value === null || value === undefined) return 'null';
   if (Buffer.isBuffer(value)) return `'\\x${value.toString('hex')}'`;
+  if (Array.isArray(value) && value.some((item) => typeof item === 'string' && vary(item) !== undefined)) {
+    return `array[${value.map((item) => literal(item, vary)).join(',')}]`;
+  }
   if (Array.isArray(value)) return pg.escapeLiteral(`{${value.map((item) => JSON.stringify(item)).join(',')}}`);
-  return typeof value === 'string' ? pg.escapeLiteral(value) : JSON.stringify(value);
+  if (value instanceof Date) return pg.escapeLiteral(value.toISOString());
+  if (typeof value === 'object') return pg.escapeLiteral(JSON.stringify(value));
+  return typeof value === 'string' ? (vary(value) ?? pg.escapeLiteral(value)) : JSON.stringify(value);
 }
 
 /** What the process of bare clients is told. */
@@ -95,8 +115,9 @@ interface Orders {
   readonly firstId: number;
 }
 
-function runBareClients({ databaseUrl, statements, clients, seconds }: BaselineOptions, turn: number): Promise<number> {
-  const texts = statements.map(({ text, values }) => fill(text, values, '$1::uuid'));
+function runBareClients(options: BaselineOptions, turn: number): Promise<number> {
+  const { databaseUrl, statements, clients, seconds, vary } = options;
+  const texts = statements.map((statement) => fill(statement, vary));
   const orders: Orders = { databaseUrl, texts, clients, seconds, firstId: turn * IDS_A_TURN };
   return new Promise((resolve, reject) => {
     const child = fork(import.meta.filename, ['--bare']);
@@ -109,17 +130,16 @@ function runBareClients({ databaseUrl, statements, clients, seconds }: BaselineO
 async function bareClient(orders: Orders, number: number): Promise<number> {
   const client = new pg.Client({ connectionString: orders.databaseUrl });
   await client.connect();
+  const texts = orders.texts.map((text) => text.replaceAll(N, '$1::bigint').replaceAll(CLIENT, String(number)));
   const until = performance.now() + orders.seconds * 1_000;
   let done = 0;
   while (performance.now() < until) {
-    const hex = (orders.firstId + done).toString(16).padStart(12, '0');
-    const id = `00000000-0000-7${String(number).padStart(3, '0')}-8000-${hex}`;
-    for (const [i, text] of orders.texts.entries()) {
+    const n = orders.firstId + ++done;
+    for (const [i, text] of texts.entries()) {
       // What holds several statements can only go by the simple protocol.
       if (text.includes(';')) await client.query(text);
-      else await client.query({ name: `s${i}`, text, values: text.includes('$1') ? [id] : [] });
+      else await client.query({ name: `s${i}`, text, values: text.includes('$1') ? [n] : [] });
     }
-    done++;
   }
   await client.end();
   return done;

@@ -22,7 +22,7 @@ export async function seedAppointments(
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();
   try {
-    await client.query('alter table appointments disable trigger appointments_keep_apart');
+    await client.query('alter table appointments disable trigger user');
     await client.query(
       `insert into appointments (id, patient_id, provider_id, service, status, starts_at, ends_at, blocks_from,
          blocks_until, time_zone, created_at, updated_at)
@@ -41,7 +41,7 @@ export async function seedAppointments(
        select id, 1, 1, status, starts_at, ends_at, provider_id, '00000000-0000-0000-0000-000000000000', 'system', created_at
        from appointments`,
     );
-    await client.query('alter table appointments enable trigger appointments_keep_apart');
+    await client.query('alter table appointments enable trigger user');
     await client.query('analyze');
   } finally {
     await client.end();

@@ -78,9 +78,12 @@ export function isCorrection(from: AppointmentStatus, to: AppointmentStatus): bo
 
 export const isMovable = ({ status }: Pick<Visit, 'status'>): boolean => MOVABLE.has(status);
 
-/** What stands against a move that the table has, in words; null when nothing does. */
+/** What stands against the move at this moment, in words; null when nothing does. */
 export function whyNot(visit: Visit, to: AppointmentStatus, now: Temporal.Instant): string | null {
   const { status, startsAt, endsAt, expiresAt } = visit;
+  if (!MOVES[status].includes(to) && !isCorrection(status, to)) {
+    return `An appointment that is ${status} cannot become ${to}`;
+  }
   if (status === 'HELD' && to === 'SCHEDULED' && hasLapsed(expiresAt, now)) return 'The hold has expired';
   if (isCorrection(status, to) && Temporal.Instant.compare(now, endsAt.add(CORRECTABLE)) > 0) {
     return 'A visit can be corrected for 30 days';

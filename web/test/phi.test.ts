@@ -96,7 +96,7 @@ describe('what identifies a patient', () => {
 async function visitsWithWords(patientId: string): Promise<void> {
   const visit = { patientId, providerId: await newProvider(api), service: 'TELEHEALTH', startsAt: halfHour(0) };
   const input = { ...visit, notes: NOBODY };
-  const { id } = dataOf<{ id: string }>(await asAgent(SCHEDULE, { input, key: 'k' }), 'it');
+  const { id } = dataOf<{ id: string }>(await asAgent(SCHEDULE, { input, key: NOBODY }), 'it');
   const ask = (mutation: string, variables: object = {}) =>
     asAgent(`mutation($t: String!) { it: ${mutation} { __typename ... on Problem { message } } }`, {
       t: NOBODY,

@@ -48,7 +48,7 @@ export async function once(
   work: () => Promise<string>,
 ): Promise<string> {
   if (key === null || key === undefined) return work();
-  const of = { actor_id: scope.actor.id, operation, key: parse(IdempotencyKey, key) };
+  const of = { actor_id: scope.actor.id, operation, key: hashOf(scope, parse(IdempotencyKey, key)) };
   const input_hash = hmac(scope.vault.keyFor('idempotency'), JSON.stringify(input));
 
   const claimed = await scope.db
@@ -69,6 +69,11 @@ export async function once(
     .executeTakeFirstOrThrow();
   if (!first.input_hash.equals(input_hash) || first.result_id === null) throw new IdempotencyMismatch();
   return first.result_id;
+}
+
+/** A client may make its keys out of anything, names included. */
+function hashOf({ vault }: Scope, key: string): string {
+  return hmac(vault.keyFor('idempotency:key'), key).toString('base64url');
 }
 
 const KEPT_HOURS = 30 * 24;

@@ -80,14 +80,19 @@ export const isMovable = ({ status }: Pick<Visit, 'status'>): boolean => MOVABLE
 
 /** What stands against the move at this moment, in words; null when nothing does. */
 export function whyNot(visit: Visit, to: AppointmentStatus, now: Temporal.Instant): string | null {
-  const { status, startsAt, endsAt, expiresAt } = visit;
-  if (!MOVES[status].includes(to) && !isCorrection(status, to)) {
-    return `An appointment that is ${status} cannot become ${to}`;
-  }
-  if (status === 'HELD' && to === 'SCHEDULED' && hasLapsed(expiresAt, now)) return 'The hold has expired';
-  if (isCorrection(status, to) && Temporal.Instant.compare(now, endsAt.add(CORRECTABLE)) > 0) {
-    return 'A visit can be corrected for 30 days';
-  }
+  const { status } = visit;
+  if (isCorrection(status, to)) return tooLate(visit, now) ?? tooEarly(visit, to, now);
+  if (!MOVES[status].includes(to)) return `An appointment that is ${status} cannot become ${to}`;
+  if (status === 'HELD' && to === 'SCHEDULED' && hasLapsed(visit.expiresAt, now)) return 'The hold has expired';
+  return tooEarly(visit, to, now);
+}
+
+function tooLate({ endsAt }: Visit, now: Temporal.Instant): string | null {
+  const late = Temporal.Instant.compare(now, endsAt.add(CORRECTABLE)) > 0;
+  return late ? 'A visit can be corrected for 30 days' : null;
+}
+
+function tooEarly({ startsAt }: Visit, to: AppointmentStatus, now: Temporal.Instant): string | null {
   if (to === 'NO_SHOW' && Temporal.Instant.compare(now, startsAt.add(GRACE)) < 0) {
     return 'A visit is missed 15 minutes after its start at the earliest';
   }

@@ -1,4 +1,5 @@
 /** The row of an appointment, for one transaction alone to change; and changes that are done once per key. */
+import { sql } from 'kysely';
 import * as audit from '#audit';
 import * as care from '#care';
 import { NotFound } from '#platform/errors';
@@ -19,6 +20,14 @@ export async function lockAppointment({ db }: Scope, id: string, what = 'Appoint
     .where('id', '=', id)
     .forUpdate()
     .executeTakeFirstOrThrow(() => new NotFound(what));
+}
+
+/** Locks the row together with those of its series, in the order of ids, before any time is locked. */
+export async function lockWithSeries({ db }: Scope, id: string): Promise<void> {
+  await sql`
+    select from appointments
+    where id = ${id}::uuid or series_id = (select series_id from appointments where id = ${id}::uuid)
+    order by id for update`.execute(db);
 }
 
 /** Whose visit it is, which never changes: for holding the patient before the row. Throws {@link NotFound}. */

@@ -1,5 +1,6 @@
 /** Changing or calling off one visit of a series, it and those after it, or all: as a whole or not at all. */
 import * as audit from '#audit';
+import * as care from '#care';
 import { InvalidInput } from '#platform/errors';
 import { once } from '#platform/idempotency';
 import { parse } from '#platform/input';
@@ -8,7 +9,7 @@ import { type Appointment, toAppointments } from './appointment.ts';
 import type { Occurrence } from './conflict.ts';
 import { AppointmentConflict, SeriesConflict } from './errors.ts';
 import { toInstant } from './local-time.ts';
-import { lockAppointment } from './locking.ts';
+import { lockAppointment, lockWithSeries, patientOf } from './locking.ts';
 import { cancel } from './moves.ts';
 import { permitAppointment } from './policy.ts';
 import { reschedule } from './rescheduling.ts';
@@ -72,6 +73,8 @@ type Change = (scope: Scope, visits: readonly Appointment[], named: Appointment)
 function wholly(scope: Scope, { id, part, once: of }: Chosen, change: Change): Promise<Appointment[]> {
   return transact(scope, async (scope) => {
     await once(scope, of, async () => {
+      await care.holdPatient(scope, await patientOf(scope, id));
+      await lockWithSeries(scope, id);
       const named = await theVisit(scope, id);
       await change(scope, await chosen(scope, named, part), named);
       return id;

@@ -22,6 +22,7 @@ const PAGE = 500;
 
 export class EventFeed implements FollowerSource {
   readonly #app: App;
+  readonly #lookEveryMs: number;
   readonly #followers = new Set<Follower>();
   /** Up to where events were handed out; undefined while nobody follows. */
   #last: number | undefined;
@@ -30,8 +31,9 @@ export class EventFeed implements FollowerSource {
   #reading = false;
   #again = false;
 
-  constructor(app: App) {
+  constructor(app: App, lookEveryMs = LOOK_EVERY_MS) {
     this.#app = app;
+    this.#lookEveryMs = lookEveryMs;
   }
 
   /**
@@ -49,7 +51,7 @@ export class EventFeed implements FollowerSource {
     const follower = new Follower(this, { matches, after, isBehind: after < this.#last, withPresent });
     if (this.#closed) return follower.return().then(() => follower);
     this.#followers.add(follower);
-    this.#timer ??= setInterval(() => this.wake(), LOOK_EVERY_MS).unref();
+    this.#timer ??= setInterval(() => this.wake(), this.#lookEveryMs).unref();
     this.wake();
     return follower;
   }

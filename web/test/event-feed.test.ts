@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import { InvalidInput } from '@careflex/core/platform/errors';
 import { emitAll, type Event, sequenceEvents } from '@careflex/core/platform/events';
@@ -95,6 +96,21 @@ describe('following events', () => {
     feed.close();
   });
 
+  test('doubles nothing for a subscriber that has read further than the feed', async () => {
+    const feed = new EventFeed(api.app, 600_000);
+    const start = await newest();
+    await feed.follow({ matches: isOurs });
+    const handedOut = await happen(3);
+    const events = await feed.follow({ matches: isOurs, since: start });
+    while (feed.handedOut() < handedOut) await sleep(5);
+    const read = await happen(5);
+    assert.deepEqual(await take(events, 8), range(start + 1, read));
+    const further = await happen(1);
+    feed.wake();
+    assert.deepEqual(await take(events, 1), [further]);
+    feed.close();
+  });
+
   test('ends when the feed closes, also while it waits', async () => {
     const feed = new EventFeed(api.app);
     const events = await feed.follow({ matches: isOurs });
@@ -123,6 +139,10 @@ describe('following events', () => {
         const end = await newest();
         feed.wake();
         for (const events of followers) assert.deepEqual(await take(events, end - start), range(start + 1, end));
+        // What came twice would stand before this one.
+        const further = await happen(1);
+        feed.wake();
+        for (const events of followers) assert.deepEqual(await take(events, 1), [further]);
         feed.close();
       }),
       { numRuns: 25 },

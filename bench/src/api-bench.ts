@@ -201,15 +201,28 @@ async function captured(bench: ApiBench, operation: Operation, variables: readon
   });
   try {
     const answer = await ask(bench, operation, second);
-    const statements =
-      [...byClient.values()].find((all) => all.some(({ text }) => text.includes('audit_entries'))) ?? [];
-    // What follows from it may use the same connection.
-    statements.splice(statements.findIndex(({ text }) => text === 'commit') + 1);
+    const statements = [...byClient.values()]
+      .flatMap(transactions)
+      .filter((all) => !all.some(isNumbering))
+      .flat();
     return { statements, vary: operation.vary?.(second, answer) };
   } finally {
     Reflect.set(prototype, 'query', original);
   }
 }
+
+/** Those that have ended. */
+function transactions(statements: readonly Statement[]): Statement[][] {
+  const all: Statement[][] = [[]];
+  for (const statement of statements) {
+    all.at(-1)?.push(statement);
+    if (statement.text === 'commit') all.push([]);
+  }
+  return all.slice(0, -1);
+}
+
+/** What follows from a booking, and is no part of it. */
+const isNumbering = ({ text }: Statement): boolean => text.includes('sequence_events');
 
 async function ask({ url, token }: ApiBench, { query, expect }: Operation, variables: object): Promise<string> {
   const response = await fetch(`${url}/graphql`, {

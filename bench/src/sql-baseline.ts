@@ -70,8 +70,8 @@ function runPgbench(options: BaselineOptions, turn: number): number {
 
 function toScript({ statements, vary }: BaselineOptions): string {
   const lines = ['\\set n :n + 1'];
-  for (const statement of statements) {
-    const filled = split(fill(statement, vary)).map(
+  for (const [i, statement] of statements.entries()) {
+    const filled = split(fill(statement, i, vary)).map(
       (part) => `${part.replaceAll(N, ':n').replaceAll(CLIENT, ':client_id').replaceAll(/\s+/g, ' ').trim()};`,
     );
     lines.push(...(filled.length > 1 ? ['\\startpipeline', ...filled, '\\endpipeline'] : filled));
@@ -86,11 +86,11 @@ export const nextId = (kind: number): string =>
   `('00000000-0000-7' || lpad(${CLIENT}::text, 3, '0') || '-8${kind}-' || lpad(to_hex(${N}::bigint), 12, '0'))::uuid`;
 
 /** Each transaction asks for the same patients, who are then in every cache: to the advantage of this side. */
-function fill({ text, values }: Statement, vary: Vary = () => undefined): string {
+function fill({ text, values }: Statement, i: number, vary: Vary = () => undefined): string {
   const [entryId] = text.includes('insert into audit_entries') ? values : [];
   const isEntry = (value: string) => value === entryId;
   return text.replaceAll(/\$(\d+)/g, (_all, n: string) =>
-    literal(values[Number(n) - 1], (value) => (isEntry(value) ? nextId(100) : vary(value))),
+    literal(values[Number(n) - 1], (value) => (isEntry(value) ? nextId(100 + i) : vary(value))),
   );
 }
 
@@ -117,7 +117,7 @@ interface Orders {
 
 function runBareClients(options: BaselineOptions, turn: number): Promise<number> {
   const { databaseUrl, statements, clients, seconds, vary } = options;
-  const texts = statements.map((statement) => fill(statement, vary));
+  const texts = statements.map((statement, i) => fill(statement, i, vary));
   const orders: Orders = { databaseUrl, texts, clients, seconds, firstId: turn * IDS_A_TURN };
   return new Promise((resolve, reject) => {
     const child = fork(import.meta.filename, ['--bare']);

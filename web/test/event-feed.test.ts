@@ -101,8 +101,9 @@ describe('following events', () => {
     const start = await newest();
     await feed.follow({ matches: isOurs });
     const handedOut = await happen(3);
-    const events = await feed.follow({ matches: isOurs, since: start });
+    feed.wake();
     while (feed.handedOut() < handedOut) await sleep(5);
+    const events = await feed.follow({ matches: isOurs, since: start });
     const read = await happen(5);
     assert.deepEqual(await take(events, 8), range(start + 1, read));
     const further = await happen(1);

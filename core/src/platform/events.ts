@@ -10,6 +10,7 @@
 import { sql } from 'kysely';
 import type { Generated } from 'kysely';
 import type { Scope } from './scope.ts';
+import { unansweredStatement } from './database.ts';
 import { afterCommit, transact } from './scope.ts';
 
 declare module './database.ts' {
@@ -41,12 +42,20 @@ export interface Event<T extends Topic = Topic> {
 
 /** Records an event, and what follows from it, with the change that caused it. */
 export async function emit<T extends Topic>(scope: Scope, topic: T, payload: Events[T]): Promise<void> {
-  await scope.db
-    .insertInto('events')
-    .values({ topic, payload: payload as object, request_id: scope.request.id, occurred_at: scope.now.toString() })
-    .execute();
+  await insertEvent(scope.db, { topic, payload, requestId: scope.request.id, at: scope.now.toString() });
   await scope.react?.(scope, topic, payload);
 }
+
+interface NewEvent {
+  readonly topic: Topic;
+  readonly payload: object;
+  readonly requestId: string;
+  readonly at: string;
+}
+
+const insertEvent = unansweredStatement<NewEvent>((db, { topic, payload, requestId, at }) =>
+  db.insertInto('events').values({ topic, payload, request_id: requestId, occurred_at: at }).$castTo<never>(),
+);
 
 /** Records many events of a topic at once. */
 export async function emitAll<T extends Topic>(scope: Scope, topic: T, payloads: readonly Events[T][]): Promise<void> {

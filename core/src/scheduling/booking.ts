@@ -2,7 +2,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { Insertable } from 'kysely';
 import * as care from '#care';
-import type { Database } from '#platform/database';
+import { type Database, statement } from '#platform/database';
 import { InvalidInput, NotFound } from '#platform/errors';
 import { parse } from '#platform/input';
 import type { Scope } from '#platform/scope';
@@ -210,25 +210,49 @@ async function insert(
   more: Pick<Columns, 'status'> & Partial<Columns>,
 ): Promise<AppointmentRow> {
   const now = scope.now.toString();
-  return scope.db
-    .insertInto('appointments')
-    .values({
-      id: randomUUIDv7(),
-      patient_id: wanted.patientId,
-      ...placeOf(wanted),
-      service: wanted.rules.service,
-      expires_at: null,
-      held_by: null,
-      notes: null,
-      cancellation_reason: null,
-      series_id: null,
-      created_at: now,
-      updated_at: now,
-      ...more,
-    })
-    .returningAll()
-    .executeTakeFirstOrThrow();
+  const [row] = await inserted(scope.db, {
+    id: randomUUIDv7(),
+    patient_id: wanted.patientId,
+    ...placeOf(wanted),
+    service: wanted.rules.service,
+    expires_at: null,
+    held_by: null,
+    notes: null,
+    overrides: [],
+    series_id: null,
+    created_at: now,
+    updated_at: now,
+    ...more,
+  });
+  return row as AppointmentRow;
 }
+
+const NEW = [
+  'id',
+  'patient_id',
+  'provider_id',
+  'service',
+  'status',
+  'starts_at',
+  'ends_at',
+  'blocks_from',
+  'blocks_until',
+  'time_zone',
+  'expires_at',
+  'held_by',
+  'notes',
+  'overrides',
+  'series_id',
+  'created_at',
+  'updated_at',
+] as const;
+
+const inserted = statement((db, row: Required<Pick<Columns, (typeof NEW)[number]>>) =>
+  db
+    .insertInto('appointments')
+    .values(Object.fromEntries(NEW.map((column) => [column, row[column]])) as typeof row)
+    .returningAll(),
+);
 
 /** The columns that say where and when. */
 export function placeOf(wanted: Wanted) {

@@ -2,8 +2,10 @@
  * What every change of an appointment leaves behind, in its own transaction: a row of its history, an audit record,
  * an event. They are numbered alike: one of each for every version.
  */
+import type { Insertable } from 'kysely';
 import * as audit from '#audit';
 import type { PatientKey } from '#care';
+import { type Database, unansweredStatement } from '#platform/database';
 import { emit } from '#platform/events';
 import type { Scope } from '#platform/scope';
 import type { AppointmentRow, AppointmentStatus } from './appointment.ts';
@@ -70,24 +72,21 @@ export const reasonOf = (appointmentId: string, version: number) => ({
 export async function recordChange(scope: Scope, row: AppointmentRow, change: Change): Promise<void> {
   const { id, version } = row;
   const { action, changedFields, reason } = change;
-  await scope.db
-    .insertInto('appointment_changes')
-    .values({
-      appointment_id: id,
-      version,
-      revision: row.revision,
-      from_status: change.from,
-      to_status: row.status,
-      starts_at: row.starts_at.toISOString(),
-      ends_at: row.ends_at.toISOString(),
-      provider_id: row.provider_id,
-      actor_id: scope.actor.id,
-      actor_role: scope.actor.role,
-      cancellation_reason: row.cancellation_reason,
-      reason: reason ? reason.key.seal(reasonOf(id, version), reason.text) : null,
-      at: scope.now.toString(),
-    })
-    .execute();
+  await insertChange(scope.db, {
+    appointment_id: id,
+    version,
+    revision: row.revision,
+    from_status: change.from,
+    to_status: row.status,
+    starts_at: row.starts_at.toISOString(),
+    ends_at: row.ends_at.toISOString(),
+    provider_id: row.provider_id,
+    actor_id: scope.actor.id,
+    actor_role: scope.actor.role,
+    cancellation_reason: row.cancellation_reason,
+    reason: reason ? reason.key.seal(reasonOf(id, version), reason.text) : null,
+    at: scope.now.toString(),
+  });
   await audit.record(scope, {
     action,
     resourceType: 'Appointment',
@@ -98,3 +97,26 @@ export async function recordChange(scope: Scope, row: AppointmentRow, change: Ch
   const { patient_id: patientId, provider_id: providerId } = row;
   await emit(scope, change.topic, { appointmentId: id, patientId, providerId, version });
 }
+
+type NewChange = Required<Insertable<Database['appointment_changes']>>;
+
+const insertChange = unansweredStatement<NewChange>((db, change) =>
+  db
+    .insertInto('appointment_changes')
+    .values({
+      appointment_id: change.appointment_id,
+      version: change.version,
+      revision: change.revision,
+      from_status: change.from_status,
+      to_status: change.to_status,
+      starts_at: change.starts_at,
+      ends_at: change.ends_at,
+      provider_id: change.provider_id,
+      actor_id: change.actor_id,
+      actor_role: change.actor_role,
+      cancellation_reason: change.cancellation_reason,
+      reason: change.reason,
+      at: change.at,
+    })
+    .$castTo<never>(),
+);

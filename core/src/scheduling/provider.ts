@@ -1,6 +1,7 @@
 /** A provider as the rest of the platform sees one: the person, and what their roles add. */
 import { sql } from 'kysely';
 import { z } from 'zod';
+import { statement } from '#platform/database';
 import { parse } from '#platform/input';
 import { decodeCursor, type Page, PageInput, toPage } from '#platform/page';
 import type { Scope } from '#platform/scope';
@@ -90,14 +91,16 @@ export async function findProviders(scope: Scope, input: ProviderList): Promise<
 /** By id, the inactive too. */
 export async function findProvidersByIds(scope: Scope, ids: readonly string[]): Promise<Map<string, Provider>> {
   const known = ids.filter((id) => z.uuid().safeParse(id).success);
-  const rows = await viewOfProviders(scope)
-    .where(sql<boolean>`p.id = any(${known}::uuid[])`)
-    .execute();
+  const rows = await rowsByIds(scope.db, { ids: known });
   return new Map(rows.map((row) => [row.id, toProvider(row)]));
 }
 
+const rowsByIds = statement((db, { ids }: { ids: readonly string[] }) =>
+  viewOfProviders({ db }).where(sql<boolean>`p.id = any(${ids}::uuid[])`),
+);
+
 /** The role that counts is the first active one; services are those of all active roles. */
-function viewOfProviders({ db }: Scope) {
+function viewOfProviders({ db }: Pick<Scope, 'db'>) {
   return db
     .selectFrom('providers as p')
     .leftJoinLateral(

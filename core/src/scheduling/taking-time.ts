@@ -7,7 +7,7 @@
  */
 import { sql } from 'kysely';
 import pg from 'pg';
-import { sqlState } from '#platform/database';
+import { type Db, sqlState, statement } from '#platform/database';
 import { type Scope, transact } from '#platform/scope';
 import { alternativesTo } from './alternatives.ts';
 import type { Override } from './booking-input.ts';
@@ -69,12 +69,31 @@ async function claim(scope: Scope, wanted: Wanted, override: Override | null): P
 
 async function enterTime({ db, now }: Scope, wanted: Wanted): Promise<string[]> {
   const { patientId, provider, startsAt, endsAt, blocksFrom, blocksUntil } = wanted;
-  const { rows } = await sql<{ id: string }>`
-    select id from enter_time(${[provider.id]}::uuid[], ${patientId}::uuid,
-      tstzrange(${blocksFrom.toString()}, ${blocksUntil.toString()}),
-      tstzrange(${startsAt.toString()}, ${endsAt.toString()}), ${now.toString()}::timestamptz) as id`.execute(db);
-  return rows.map(({ id }) => id);
+  const range = (from: Temporal.Instant, until: Temporal.Instant) => `[${from.toString()},${until.toString()})`;
+  const holds = await enteringTime(db, {
+    providers: [provider.id],
+    patient: patientId,
+    blocks: range(blocksFrom, blocksUntil),
+    visit: range(startsAt, endsAt),
+    at: now.toString(),
+  });
+  return holds.map(({ id }) => id);
 }
+
+interface Entering {
+  readonly providers: readonly string[];
+  readonly patient: string;
+  readonly blocks: string;
+  readonly visit: string;
+  readonly at: string;
+}
+
+const enteringTime = statement((db: Db, { providers, patient, blocks, visit, at }: Entering) => ({
+  compile: () =>
+    sql<{ id: string }>`
+      select id from enter_time(${providers}::uuid[], ${patient}::uuid, ${blocks}::tstzrange, ${visit}::tstzrange,
+        ${at}::timestamptz) as id`.compile(db),
+}));
 
 async function explained(scope: Scope, wanted: Wanted, conflicts: readonly Conflict[]): Promise<AppointmentConflict> {
   return new AppointmentConflict(conflicts, await transact(scope, (scope) => alternativesTo(scope, wanted)));

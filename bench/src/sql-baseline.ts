@@ -96,14 +96,17 @@ function fill({ text, values }: Statement, i: number, vary: Vary = () => undefin
 
 function literal(value: unknown, vary: Vary): string {
   if (value === null || value === undefined) return 'null';
+  if (typeof value === 'string') return vary(value) ?? pg.escapeLiteral(value);
+  if (typeof value !== 'object') return JSON.stringify(value);
   if (Buffer.isBuffer(value)) return `'\\x${value.toString('hex')}'`;
-  if (Array.isArray(value) && value.some((item) => typeof item === 'string' && vary(item) !== undefined)) {
-    return `array[${value.map((item) => literal(item, vary)).join(',')}]`;
-  }
-  if (Array.isArray(value)) return pg.escapeLiteral(`{${value.map((item) => JSON.stringify(item)).join(',')}}`);
-  if (value instanceof Date) return pg.escapeLiteral(value.toISOString());
-  if (typeof value === 'object') return pg.escapeLiteral(JSON.stringify(value));
-  return typeof value === 'string' ? (vary(value) ?? pg.escapeLiteral(value)) : JSON.stringify(value);
+  if (Array.isArray(value)) return arrayLiteral(value, vary);
+  return pg.escapeLiteral(value instanceof Date ? value.toISOString() : JSON.stringify(value));
+}
+
+function arrayLiteral(items: readonly unknown[], vary: Vary): string {
+  const varies = items.some((item) => typeof item === 'string' && vary(item) !== undefined);
+  if (varies) return `array[${items.map((item) => literal(item, vary)).join(',')}]`;
+  return pg.escapeLiteral(`{${items.map((item) => JSON.stringify(item)).join(',')}}`);
 }
 
 /** What the process of bare clients is told. */

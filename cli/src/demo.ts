@@ -2,13 +2,14 @@ import { fileURLToPath } from 'node:url';
 import * as accounts from '@careflex/core/accounts';
 import type { App } from '@careflex/core/app';
 import { importDirectory } from '@careflex/core/fhir-import';
+import { bookDemoVisits } from './demo-visits.ts';
 import { commandScope } from './platform.ts';
 import { share, startProgress } from './progress.ts';
 
 const EXPORTS = ['fhir', 'careflex'].map((name) => fileURLToPath(new URL(`../../demo/${name}`, import.meta.url)));
 
 /**
- * Fills a database that nobody uses yet: patients and providers by the same import as anybody's, then the users.
+ * Fills a database that nobody uses yet: patients and providers by the same import as anybody's, visits, then the users.
  * The users come last, so a start that was killed in between does it again, and a later start leaves all as it is.
  */
 export async function loadDemo(app: App): Promise<void> {
@@ -21,5 +22,6 @@ export async function loadDemo(app: App): Promise<void> {
       onProgress: ({ bytes, totalBytes }) => progress.update(share(bytes, totalBytes)),
     });
   }
+  await bookDemoVisits(scope, 'patient@demo.careflex.test');
   await accounts.seedDemoUsers(scope);
 }

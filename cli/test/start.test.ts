@@ -24,6 +24,7 @@ describe('careflex start', () => {
     const secrets = path.join(place.environment['CAREFLEX_DATA_DIR'] ?? '', 'secrets.json');
     assert.equal(statSync(secrets).mode & 0o777, 0o600);
     assert.equal(await signIn(place.url), 'Session');
+    assert.ok((await upcomingVisits(place.url)) > 0);
     assert.match(await codeSentBy(place), /^Your CareFlex code is \d{6}\./);
 
     const postgres = postmaster(place);
@@ -153,6 +154,21 @@ async function signIn(url: string): Promise<string> {
     `mutation { login(email: "agent@demo.careflex.test", password: "careflex-demo") { __typename } }`,
   );
   return data?.login?.__typename ?? errors?.[0]?.extensions.code ?? 'nothing';
+}
+
+/** How many the demo's patient has. */
+async function upcomingVisits(url: string): Promise<number> {
+  const credentials = { email: 'patient@demo.careflex.test', password: 'careflex-demo' };
+  const headers = { 'content-type': 'application/json' };
+  const session = await fetch(`${url}/session`, { method: 'POST', headers, body: JSON.stringify(credentials) });
+  const cookie = session.headers.getSetCookie()[0] ?? '';
+  const answer = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { ...headers, cookie, 'x-careflex-csrf': '1' },
+    body: JSON.stringify({ query: '{ appointments { edges { cursor } } }' }),
+  });
+  const { data } = (await answer.json()) as { data: { appointments: { edges: unknown[] } } };
+  return data.appointments.edges.length;
 }
 
 /** The e-mail with a code, as the simulators' page shows it. */

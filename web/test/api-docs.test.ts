@@ -17,7 +17,16 @@ interface Example {
 
 const examples = readExamples(page);
 /** What `<name>` stands for, once an answer has said it. */
-const known = new Map<string, unknown>([['tuesdayAtNine', halfHour(0)]]);
+const tuesdayAtNine = halfHour(0);
+const seriesDay = Temporal.Instant.from(tuesdayAtNine)
+  .toZonedDateTimeISO('America/New_York')
+  .toPlainDate()
+  .add({ weeks: 3 });
+const known = new Map<string, unknown>([
+  ['tuesdayAtNine', tuesdayAtNine],
+  ['seriesDay', seriesDay.toString()],
+  ['seriesStart', `${seriesDay.toString()}T14:00`],
+]);
 
 describe('docs/api.md', () => {
   before(() => newProvider(api));

@@ -10,7 +10,7 @@ import './accounts/tables.ts';
 import { NotFound } from '#platform/errors';
 import { emit } from '#platform/events';
 import { once } from '#platform/idempotency';
-import { parse } from '#platform/input';
+import { idOf, parse } from '#platform/input';
 import { type Page, PageInput } from '#platform/page';
 import type { KeyColumn } from '#platform/rotation';
 import { type Actor, asSystem, type Scope, transact } from '#platform/scope';
@@ -149,7 +149,8 @@ export async function logout(scope: Scope): Promise<void> {
 }
 
 /** Ends one session: of one's own, or for an admin anybody's. Throws NotFound, Forbidden. */
-export async function revokeSession(scope: Scope, id: string): Promise<void> {
+export async function revokeSession(scope: Scope, sessionId: string): Promise<void> {
+  const id = idOf(sessionId);
   await permit(scope, 'session.revoke', { type: 'Session', id });
   await transact(scope, async (scope) => {
     const ended = await sessionRows.endSessions(scope, { id });
@@ -199,7 +200,8 @@ export async function users(scope: Scope, input: UserFilter = {}): Promise<Page<
  * Changes role, grant to override, or whether the user is disabled. Who loses a right by it is signed out. Nobody
  * changes themselves: so one admin is always left. Throws NotFound, InvalidInput, Forbidden.
  */
-export async function updateUser(scope: Scope, id: string, input: UserChanges): Promise<User> {
+export async function updateUser(scope: Scope, userId: string, input: UserChanges): Promise<User> {
+  const id = idOf(userId);
   const changes = parse(UserChanges, input);
   await permit(scope, 'user.update', { type: 'User', id, allowed: id !== scope.actor.id });
   return transact(scope, async (scope) => {
@@ -211,7 +213,8 @@ export async function updateUser(scope: Scope, id: string, input: UserChanges): 
 }
 
 /** Gives somebody else a new password and signs them out. Throws NotFound, InvalidInput, RateLimited, Forbidden. */
-export async function resetPassword(scope: Scope, id: string, newPassword: string): Promise<void> {
+export async function resetPassword(scope: Scope, userId: string, newPassword: string): Promise<void> {
+  const id = idOf(userId);
   await permit(scope, 'user.resetPassword', { type: 'User', id, allowed: id !== scope.actor.id });
   const user = await transact(scope, async (scope) => toUser(scope, await getUser(scope, id)));
   refuseWeakPassword(newPassword, { ...user, path: 'newPassword' });
@@ -223,7 +226,8 @@ export async function resetPassword(scope: Scope, id: string, newPassword: strin
 }
 
 /** Ends every session of a user, API keys too. Returns how many. Throws NotFound, Forbidden. */
-export async function revokeUserSessions(scope: Scope, userId: string): Promise<number> {
+export async function revokeUserSessions(scope: Scope, of: string): Promise<number> {
+  const userId = idOf(of);
   await permit(scope, 'session.revokeAll', { type: 'User', id: userId });
   return transact(scope, async (scope) => {
     await getUser(scope, userId);
@@ -265,7 +269,8 @@ export async function apiKeys(scope: Scope, input: PageInput = {}): Promise<Page
 }
 
 /** Ends an API key. Throws NotFound, Forbidden. */
-export async function revokeApiKey(scope: Scope, id: string): Promise<void> {
+export async function revokeApiKey(scope: Scope, keyId: string): Promise<void> {
+  const id = idOf(keyId);
   await permit(scope, 'apiKey.revoke', { type: 'ApiKey', id });
   await transact(scope, async (scope) => {
     const ended = await sessionRows.endSessions(scope, { id, kinds: ['api_key'] });
@@ -275,7 +280,8 @@ export async function revokeApiKey(scope: Scope, id: string): Promise<void> {
 }
 
 /** Says which user an issuer's subject is. Throws NotFound, InvalidInput, IdentityInUse, Forbidden. */
-export async function linkIdentity(scope: Scope, userId: string, input: Subject): Promise<void> {
+export async function linkIdentity(scope: Scope, of: string, input: Subject): Promise<void> {
+  const userId = idOf(of);
   const subject = parse(Subject, input);
   await permit(scope, 'user.link', { type: 'User', id: userId });
   await transact(scope, async (scope) => {

@@ -15,7 +15,7 @@ import { onViolation } from '#platform/database';
 import { NotFound } from '#platform/errors';
 import { emit } from '#platform/events';
 import { type Once, once } from '#platform/idempotency';
-import { isUuid, parse } from '#platform/input';
+import { idOf, isUuid, parse } from '#platform/input';
 import { PageInput, decodeCursor, toPage, type Page } from '#platform/page';
 import type { KeyColumn } from '#platform/rotation';
 import { type Scope, afterCommit, transact } from '#platform/scope';
@@ -111,7 +111,8 @@ export async function createPatient(scope: Scope, input: NewPatient): Promise<Pa
  * Throws NotFound, InvalidInput, {@link EmailTaken}, {@link ExternalIdTaken}, {@link StalePatient},
  * IdempotencyMismatch, Forbidden.
  */
-export async function updatePatient(scope: Scope, id: string, changes: PatientChanges): Promise<Patient> {
+export async function updatePatient(scope: Scope, patientId: string, changes: PatientChanges): Promise<Patient> {
+  const id = idOf(patientId);
   const { idempotencyKey: key, version, ...fields } = parseChanges(scope, changes);
   const action = 'patient.update';
   const named = FACTS.filter((fact) => fields[fact] !== undefined);
@@ -159,7 +160,12 @@ export interface Repeatable {
  * the cancelling of visits, is a reaction to `patient.deleted` in the same transaction. Staff only.
  * Throws NotFound, IdempotencyMismatch, Forbidden.
  */
-export async function deletePatient(scope: Scope, id: string, { idempotencyKey }: Repeatable = {}): Promise<Patient> {
+export async function deletePatient(
+  scope: Scope,
+  patientId: string,
+  { idempotencyKey }: Repeatable = {},
+): Promise<Patient> {
+  const id = idOf(patientId);
   const action = 'patient.delete';
   await permitStaff(scope, action);
 
@@ -178,7 +184,12 @@ export async function deletePatient(scope: Scope, id: string, { idempotencyKey }
  * Brings a deleted patient back. Staff only. Throws NotFound (also when erased), {@link EmailTaken},
  * IdempotencyMismatch, Forbidden.
  */
-export async function restorePatient(scope: Scope, id: string, { idempotencyKey }: Repeatable = {}): Promise<Patient> {
+export async function restorePatient(
+  scope: Scope,
+  patientId: string,
+  { idempotencyKey }: Repeatable = {},
+): Promise<Patient> {
+  const id = idOf(patientId);
   const action = 'patient.restore';
   await permitStaff(scope, action);
 
@@ -199,7 +210,12 @@ export async function restorePatient(scope: Scope, id: string, { idempotencyKey 
  * remains names nobody: the row with its ids, status, settings and times. Admins only.
  * Throws NotFound (also when erased already), IdempotencyMismatch, Forbidden.
  */
-export async function erasePatient(scope: Scope, id: string, { idempotencyKey }: Repeatable = {}): Promise<void> {
+export async function erasePatient(
+  scope: Scope,
+  patientId: string,
+  { idempotencyKey }: Repeatable = {},
+): Promise<void> {
+  const id = idOf(patientId);
   const action = 'patient.erase';
   await permitAdmin(scope, action);
 
@@ -230,7 +246,8 @@ export async function getPatient(scope: Scope, id: string): Promise<Patient> {
 }
 
 /** The live patient with this id, or null. Throws Forbidden. */
-export async function findPatient(scope: Scope, id: string): Promise<Patient | null> {
+export async function findPatient(scope: Scope, patientId: string): Promise<Patient | null> {
+  const id = idOf(patientId);
   const action = 'patient.read';
   try {
     await permitRecord(scope, id, action);
@@ -248,7 +265,8 @@ export async function findPatient(scope: Scope, id: string): Promise<Patient | n
 }
 
 /** Address, further phones and notes of a live patient. Throws NotFound, Forbidden. */
-export async function patientDetails(scope: Scope, id: string): Promise<PatientDetails> {
+export async function patientDetails(scope: Scope, patientId: string): Promise<PatientDetails> {
+  const id = idOf(patientId);
   const action = 'patient.readDetails';
   await permitRecord(scope, id, action);
 
@@ -271,10 +289,11 @@ export async function patientDetails(scope: Scope, id: string): Promise<PatientD
 export async function patientsByIds(scope: Scope, ids: readonly string[]): Promise<ReadonlyMap<string, Patient>> {
   const action = 'patient.read';
   await permitReader(scope, action);
-  const reachable = ids.filter((id) => mayReach(scope.actor, id) && isUuid(id));
+  const known = ids.filter(isUuid).map(idOf);
+  const reachable = known.filter((id) => mayReach(scope.actor, id));
 
   return transact(scope, async (scope) => {
-    const foreign = ids.filter((id) => !mayReach(scope.actor, id) && isUuid(id));
+    const foreign = known.filter((id) => !mayReach(scope.actor, id));
     if (foreign.length > 0) await audit.record(scope, { action, ...PATIENT, resourceIds: foreign, outcome: 'DENIED' });
     const found = await shown(scope, action, await liveByIds(scope.db, { ids: reachable }));
     return new Map(found.map((patient) => [patient.id, patient]));

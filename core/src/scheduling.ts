@@ -10,6 +10,7 @@
  */
 import './scheduling/tables.ts';
 import { NotFound } from '#platform/errors';
+import { idOf } from '#platform/input';
 import type { Page } from '#platform/page';
 import { asSystem, type Scope, transact } from '#platform/scope';
 import {
@@ -155,7 +156,7 @@ export async function providers(scope: Scope, input: ProviderList = {}): Promise
 
 /** The provider with this id; for staff the inactive too. Throws NotFound, Forbidden. */
 export async function getProvider(scope: Scope, id: string): Promise<Provider> {
-  const provider = (await providersByIds(scope, [id])).get(id);
+  const provider = (await providersByIds(scope, [id])).get(idOf(id));
   if (!provider) throw new NotFound('Provider');
   return provider;
 }

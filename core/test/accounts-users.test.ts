@@ -154,11 +154,13 @@ describe('updateUser', () => {
   );
 
   test(
-    'lets nobody change themselves, and knows nobody else',
+    'lets nobody change themselves, however they write their id, and knows nobody else',
     sandboxed(async (scope) => {
       const { scope: mine, actor } = await signedIn(scope, await newUser(scope, { role: 'admin' }));
-      await assert.rejects(accounts.updateUser(mine, actor.id, { role: 'agent' }), Forbidden);
-      await assert.rejects(accounts.resetPassword(mine, actor.id, PASSWORD), Forbidden);
+      for (const id of [actor.id, actor.id.toUpperCase()]) {
+        await assert.rejects(accounts.updateUser(mine, id, { role: 'agent' }), Forbidden);
+        await assert.rejects(accounts.resetPassword(mine, id, PASSWORD), Forbidden);
+      }
       await assert.rejects(accounts.updateUser(mine, randomUUID(), { disabled: true }), NotFound);
     }),
   );

@@ -289,6 +289,29 @@ describe('updatePatient', () => {
   );
 });
 
+describe('an id in upper case', () => {
+  test(
+    'is the same patient: for what is done, for what is told of it, and for the patient',
+    sandboxed(async (scope) => {
+      const { id } = await care.createPatient(scope, aPatient());
+      const shouted = id.toUpperCase();
+      const own = as(scope, actor('patient', { patientId: id }));
+      await care.updatePatient(own, shouted, { language: 'es' });
+      assert.equal((await care.findPatient(own, shouted))?.language, 'es');
+      assert.deepEqual([...(await care.patientsByIds(own, [shouted])).keys()], [id]);
+      assert.deepEqual([...(await care.patientsOnRecord(own, [shouted])).keys()], [id]);
+      await care.patientDetails(own, shouted);
+      await care.deletePatient(scope, shouted);
+      await care.restorePatient(scope, shouted);
+      await care.erasePatient(as(scope, 'admin'), shouted);
+      const told = (await eventsSoFar(scope)).map(({ payload }) => (payload as { patientId: string }).patientId);
+      assert.deepEqual([...new Set(told)], [id]);
+      const { items } = await audit.list(as(scope, 'auditor'));
+      assert.ok(items.every(({ node }) => node.outcome === 'SUCCESS'));
+    }),
+  );
+});
+
 describe('deletePatient, restorePatient and erasePatient', () => {
   const everywhere = async (scope: Scope, { id }: care.Patient) =>
     [

@@ -134,6 +134,15 @@ describe('notes and reasons', () => {
   );
 
   test(
+    'can be read by whoever writes the id otherwise than who wrote them',
+    sandboxed(async (scope) => {
+      const { id } = await booked(scope, { notes: 'a' });
+      await scheduling.update(scope, id.toUpperCase(), { notes: 'b' });
+      assert.equal((await scheduling.getAppointment(scope, id)).notes, 'b');
+    }),
+  );
+
+  test(
     'change with their version, and nothing happens when nothing changes',
     sandboxed(async (scope) => {
       const { id } = await booked(scope, { notes: 'a' });

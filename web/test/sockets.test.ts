@@ -45,12 +45,12 @@ describe('a socket', () => {
     await client.dispose();
   });
 
-  test('tells of each change of a patient, beginning with how they are now', async () => {
+  test('tells of each change of a patient, however their id is written, beginning with how they are now', async () => {
     const patient = await newPatient();
     const { client } = openClient((await api.person('agent')).token);
     const changes = client.iterate<{ patientUpdated: { lastName: string } }>({
       query: UPDATED,
-      variables: { id: patient.id },
+      variables: { id: patient.id.toUpperCase() },
     });
     const names = [(await changes.next()).value?.data?.patientUpdated.lastName];
     await api.graphql(

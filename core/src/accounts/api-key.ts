@@ -2,6 +2,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { z } from 'zod';
 import { InvalidInput, NotFound } from '#platform/errors';
+import { idOf } from '#platform/input';
 import { decodeCursor, type Page, type PageInput, toPage } from '#platform/page';
 import type { Scope } from '#platform/scope';
 import { API_KEY_PREFIX } from './authentication.ts';
@@ -21,7 +22,7 @@ export interface ApiKey {
 
 export const NewApiKey = z.object({
   /** Whom it acts as: staff, never a patient. */
-  userId: z.uuid('expected an id'),
+  userId: z.uuid('expected an id').transform(idOf),
   name: z.string().trim().min(1, 'expected a name').max(100, 'expected at most 100 characters'),
   /** `patient` covers `patient.read` and every other action on patients. */
   scopes: z

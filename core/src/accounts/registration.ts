@@ -4,7 +4,7 @@ import * as audit from '#audit';
 import * as care from '#care';
 import { DomainError, RateLimited } from '#platform/errors';
 import { emit } from '#platform/events';
-import { parse } from '#platform/input';
+import { idOf, parse } from '#platform/input';
 import { asSystem, type Scope, transact } from '#platform/scope';
 import { sameBytes } from '#platform/vault';
 import { VerificationFailed } from './errors.ts';
@@ -16,7 +16,7 @@ import { contactIndex, hashCode } from './verification.ts';
 const MAX_TRIES = 5;
 
 const Registration = z.object({
-  verificationId: z.uuid('expected an id'),
+  verificationId: z.uuid('expected an id').transform(idOf),
   code: z
     .string()
     .trim()

@@ -1,7 +1,7 @@
 /** Patients as other records name them: also those who are gone, since what was done for them stays. */
 import { sql } from 'kysely';
 import * as audit from '#audit';
-import { isUuid } from '#platform/input';
+import { idOf, isUuid } from '#platform/input';
 import { type Scope, transact } from '#platform/scope';
 import type { Identity } from './facts.ts';
 import type { Patient } from './patient.ts';
@@ -18,7 +18,10 @@ const ERASED: Identity = { firstName: '', lastName: '', email: null, phone: null
 export async function patientsOnRecord(scope: Scope, ids: readonly string[]): Promise<ReadonlyMap<string, Patient>> {
   const action = 'patient.read';
   await permitReader(scope, action);
-  const reachable = ids.filter((id) => isUuid(id) && mayReach(scope.actor, id));
+  const reachable = ids
+    .filter(isUuid)
+    .map(idOf)
+    .filter((id) => mayReach(scope.actor, id));
 
   return transact(scope, async (scope) => {
     const rows = await scope.db

@@ -11,6 +11,11 @@ export function parse<T extends z.ZodType>(schema: T, input: unknown): z.output<
   );
 }
 
+/** The id as it is stored and compared: whoever writes it in upper case means the same one. */
+export function idOf(text: string): string {
+  return text.toLowerCase();
+}
+
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** Whether the text can be an id at all. One that cannot is the id of nothing, and no fault of the database. */

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { z } from 'zod';
 import * as audit from '#audit';
 import { NotFound } from '#platform/errors';
-import { isUuid, parse } from '#platform/input';
+import { idOf, isUuid, parse } from '#platform/input';
 import { decodeCursor, type Page, PageInput, toPage } from '#platform/page';
 import { type Scope, transact } from '#platform/scope';
 import {
@@ -110,7 +110,7 @@ export async function upcomingAppointments(
 async function isReachable(scope: Scope, { patientId, providerId }: Filter, action: string): Promise<boolean> {
   await permitRead(scope, { action, resourceType: 'Appointment' });
   if ([patientId, providerId].some((id) => typeof id === 'string' && !isUuid(id))) return false;
-  if (!isPatient(scope.actor) || !patientId || patientId.toLowerCase() === scope.actor.patientId) return true;
+  if (!isPatient(scope.actor) || !patientId || idOf(patientId) === scope.actor.patientId) return true;
   const refused = { action, resourceType: 'Appointment', patientIds: [patientId], outcome: 'DENIED' } as const;
   await transact(scope, (scope) => audit.record(scope, refused));
   return false;

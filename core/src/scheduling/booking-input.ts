@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { isTimeZone } from '#platform/config';
 import { InvalidInput } from '#platform/errors';
+import { idOf } from '#platform/input';
 import { APPOINTMENT_STATUSES, type AppointmentStatus, CANCELLATION_REASONS } from './appointment.ts';
 import { CONFLICT_RULES } from './conflict.ts';
 import { DISAMBIGUATIONS, toInstant } from './local-time.ts';
@@ -19,7 +20,7 @@ const instant = z
   .refine((at) => wholeMinute(at.toZonedDateTimeISO('UTC')), 'expected a whole minute');
 export const local = z.instanceof(Temporal.PlainDateTime).refine(wholeMinute, 'expected a whole minute');
 export const date = z.iso.date('expected a date such as 2026-03-08').transform((text) => Temporal.PlainDate.from(text));
-export const id = z.string().max(100);
+export const id = z.string().max(100).transform(idOf);
 
 export const minutes = z
   .int('expected whole minutes')

@@ -137,8 +137,8 @@ function mustBeOwn({ actor }: Scope, held: AppointmentRow): void {
 function mustBeOf(held: AppointmentRow, booking: ParsedBooking): void {
   const startsAt = held.starts_at.toTemporalInstant();
   const same =
-    held.patient_id === booking.patientId.toLowerCase() &&
-    held.provider_id === booking.providerId.toLowerCase() &&
+    held.patient_id === booking.patientId &&
+    held.provider_id === booking.providerId &&
     held.service === booking.service &&
     (!(booking.startsAt || booking.localStart) || startOf(booking, held.time_zone).startsAt.equals(startsAt)) &&
     (!booking.minutes || startsAt.add({ minutes: booking.minutes }).equals(held.ends_at.toTemporalInstant()));
@@ -195,7 +195,7 @@ export async function wantedBy(
 }
 
 async function bookableProvider(scope: Scope, id: string, service: CareServiceType): Promise<Provider> {
-  const provider = (await findProvidersByIds(scope, [id])).get(id.toLowerCase());
+  const provider = (await findProvidersByIds(scope, [id])).get(id);
   if (!provider) throw new NotFound('Provider');
   if (!provider.active) throw new ProviderUnavailable('INACTIVE', service);
   if (!provider.services.includes(service)) throw new ProviderUnavailable('SERVICE_NOT_OFFERED', service);

@@ -4,7 +4,7 @@ import * as audit from '#audit';
 import { NotFound } from '#platform/errors';
 import { emit } from '#platform/events';
 import { once } from '#platform/idempotency';
-import { isUuid, parse } from '#platform/input';
+import { idOf, isUuid, parse } from '#platform/input';
 import { type Scope, transact } from '#platform/scope';
 import type { Hours } from './availability.ts';
 import { StaleProvider } from './errors.ts';
@@ -51,7 +51,7 @@ async function changeProvider(
   providerId: string,
   { action, field, change: { idempotencyKey: key, version }, columns }: ProviderChange,
 ): Promise<Provider> {
-  const id = providerId.toLowerCase();
+  const id = idOf(providerId);
   await permitWrite(scope, { action, ...PROVIDER, resourceId: id });
 
   return transact(scope, async (scope) => {
@@ -96,7 +96,7 @@ export interface ProviderException {
 export async function setProviderException(scope: Scope, id: string, input: NewException): Promise<ProviderException> {
   const { idempotencyKey: key, ...exception } = parse(NewException, input);
   const action = 'provider.setException';
-  const providerId = id.toLowerCase();
+  const providerId = idOf(id);
   await permitWrite(scope, { action, ...PROVIDER, resourceId: providerId });
   const { date, note } = exception;
   const hours = exception.hours.toSorted((a, b) => (a.from < b.from ? -1 : 1));
@@ -121,7 +121,7 @@ export async function setProviderException(scope: Scope, id: string, input: NewE
 export async function removeProviderException(scope: Scope, id: string, input: RemovedException): Promise<void> {
   const { idempotencyKey: key, date } = parse(RemovedException, input);
   const action = 'provider.removeException';
-  const providerId = id.toLowerCase();
+  const providerId = idOf(id);
   await permitWrite(scope, { action, ...PROVIDER, resourceId: providerId });
 
   await transact(scope, (scope) =>

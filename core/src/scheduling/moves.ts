@@ -2,7 +2,7 @@
 import * as audit from '#audit';
 import type { PatientKey } from '#care';
 import { InvalidInput } from '#platform/errors';
-import { parse } from '#platform/input';
+import { idOf, parse } from '#platform/input';
 import { type Scope, transact } from '#platform/scope';
 import type { Appointment, AppointmentRow, AppointmentStatus, CancellationReason } from './appointment.ts';
 import { notesOf } from './appointment.ts';
@@ -83,7 +83,8 @@ const NAMES: Readonly<Record<AppointmentStatus, { action: string; topic: Appoint
   NO_SHOW: { action: 'appointment.markNoShow', topic: 'appointment.missed' },
 };
 
-async function stepTo(scope: Scope, id: string, { idempotencyKey: key, ...step }: To): Promise<Appointment> {
+async function stepTo(scope: Scope, visitId: string, { idempotencyKey: key, ...step }: To): Promise<Appointment> {
+  const id = idOf(visitId);
   const { action } = NAMES[step.to];
   await permitAppointment(scope, id, action);
   await permitMove(scope, id, step.to);
@@ -176,7 +177,8 @@ async function takeBack(scope: Scope, row: AppointmentRow, { claim, step }: { cl
 }
 
 /** Changes the notes. Staff only. Throws NotFound, InvalidInput, StaleVersion, IdempotencyMismatch, Forbidden. */
-export async function update(scope: Scope, id: string, input: Update): Promise<Appointment> {
+export async function update(scope: Scope, visitId: string, input: Update): Promise<Appointment> {
+  const id = idOf(visitId);
   const { idempotencyKey, ...changes } = parse(Update, input);
   const action = 'appointment.update';
   await permitStaff(scope, action, id);

@@ -1,7 +1,7 @@
 /** Who may do what in scheduling. The database's policies say the same once more. */
 import * as audit from '#audit';
 import { Forbidden, NotFound } from '#platform/errors';
-import { isUuid } from '#platform/input';
+import { idOf, isUuid } from '#platform/input';
 import { type Actor, type Scope, transact } from '#platform/scope';
 import { TooLateToChange } from './errors.ts';
 
@@ -33,7 +33,7 @@ export async function permitStaff(scope: Scope, action: string, id?: string): Pr
  */
 export async function permitPatient(scope: Scope, patientId: string, action: string): Promise<void> {
   if (!isUuid(patientId)) throw new NotFound('Patient');
-  const own = isPatient(scope.actor) && scope.actor.patientId === patientId.toLowerCase();
+  const own = isPatient(scope.actor) && scope.actor.patientId === idOf(patientId);
   const entry = { action, resourceType: 'Appointment', patientIds: [patientId] };
   try {
     await audit.permit(scope, isStaff(scope.actor) || own, entry);

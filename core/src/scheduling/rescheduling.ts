@@ -1,5 +1,5 @@
 /** Moving a visit to another time, another length or another provider. */
-import { parse } from '#platform/input';
+import { idOf, parse } from '#platform/input';
 import type { Scope } from '#platform/scope';
 import type { Appointment, AppointmentRow } from './appointment.ts';
 import { bookablePatient, overridden, placeOf, wantedBy } from './booking.ts';
@@ -21,7 +21,8 @@ type ParsedMove = ReturnType<typeof Move.parse>;
  * Throws NotFound, InvalidInput, AppointmentConflict, IllegalTransition, TooLateToChange, StaleVersion,
  * PatientNotBookable, ProviderUnavailable, IdempotencyMismatch, Forbidden.
  */
-export async function reschedule(scope: Scope, id: string, input: Move): Promise<Appointment> {
+export async function reschedule(scope: Scope, visitId: string, input: Move): Promise<Appointment> {
+  const id = idOf(visitId);
   const { idempotencyKey: key, ...move } = parse(Move, input);
   const action = 'appointment.reschedule';
   await permitAppointment(scope, id, action);
@@ -54,7 +55,7 @@ export async function reschedule(scope: Scope, id: string, input: Move): Promise
 
 /** What the move leaves out stays: a visit with another provider takes over that one's zone. */
 function requestOf(before: AppointmentRow, move: ParsedMove) {
-  const samePlace = !move.providerId || move.providerId.toLowerCase() === before.provider_id;
+  const samePlace = !move.providerId || move.providerId === before.provider_id;
   const { startsAt, localStart } = move;
   return {
     ...move,

@@ -3,7 +3,7 @@ import * as audit from '#audit';
 import * as care from '#care';
 import { InvalidInput } from '#platform/errors';
 import { once } from '#platform/idempotency';
-import { parse } from '#platform/input';
+import { idOf, parse } from '#platform/input';
 import { type Scope, transact } from '#platform/scope';
 import { type Appointment, toAppointments } from './appointment.ts';
 import type { Occurrence } from './conflict.ts';
@@ -24,7 +24,8 @@ import { isMovable } from './status.ts';
  * Throws NotFound, InvalidInput, {@link SeriesConflict}, IllegalTransition, TooLateToChange, PatientNotBookable,
  * ProviderUnavailable, IdempotencyMismatch, Forbidden.
  */
-export async function rescheduleSeries(scope: Scope, id: string, input: SeriesMove): Promise<Appointment[]> {
+export async function rescheduleSeries(scope: Scope, visitId: string, input: SeriesMove): Promise<Appointment[]> {
+  const id = idOf(visitId);
   const { part, idempotencyKey, ...move } = parse(SeriesMove, input);
   const action = 'appointment.rescheduleSeries';
   await permitAppointment(scope, id, action);
@@ -50,7 +51,8 @@ export async function rescheduleSeries(scope: Scope, id: string, input: SeriesMo
  * Calls off the visit that `id` names and, if asked, others of its series. Answers with the series as it then stands.
  * Throws NotFound, InvalidInput, IllegalTransition, TooLateToChange, IdempotencyMismatch, Forbidden.
  */
-export async function cancelSeries(scope: Scope, id: string, input: SeriesCancellation): Promise<Appointment[]> {
+export async function cancelSeries(scope: Scope, visitId: string, input: SeriesCancellation): Promise<Appointment[]> {
+  const id = idOf(visitId);
   const { part, idempotencyKey, ...cancellation } = parse(SeriesCancellation, input);
   const action = 'appointment.cancelSeries';
   await permitAppointment(scope, id, action);

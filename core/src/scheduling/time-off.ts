@@ -6,7 +6,7 @@ import type { Database } from '#platform/database';
 import { NotFound } from '#platform/errors';
 import { emit } from '#platform/events';
 import { once } from '#platform/idempotency';
-import { isUuid, parse } from '#platform/input';
+import { idOf, isUuid, parse } from '#platform/input';
 import { type Scope, transact } from '#platform/scope';
 import { type Appointment, toAppointments } from './appointment.ts';
 import { NewTimeOff } from './hours-input.ts';
@@ -44,7 +44,7 @@ const TIME_OFF = { resourceType: 'TimeOff' } as const;
 export async function addTimeOff(scope: Scope, of: string, input: NewTimeOff): Promise<TimeOffAdded> {
   const { idempotencyKey: key, ...added } = parse(NewTimeOff, input);
   const action = 'timeOff.add';
-  const providerId = of.toLowerCase();
+  const providerId = idOf(of);
   await permitWrite(scope, { action, resourceType: 'Provider', resourceId: providerId });
 
   return transact(scope, async (scope) => {

@@ -216,8 +216,8 @@ builder.subscriptionFields((t) => ({
     args: { id: t.arg.id({ required: true }) },
     subscribe: async (_root, { id }, { scope, feed }) => {
       // Somebody else's record is as good as none: nothing is followed.
-      await care.getPatient(scope, id);
-      return feed.follow({ matches: (event) => isAbout(event, id), withPresent: true });
+      const patient = await care.getPatient(scope, id);
+      return feed.follow({ matches: (event) => isAbout(event, patient.id), withPresent: true });
     },
     resolve: (_event, { id }, { scope }) => care.findPatient(scope, id),
   }),

@@ -79,6 +79,7 @@ export type {
   NewException,
   NewTimeOff,
   RemovedException,
+  TimeSpan,
   TimeZoneChange,
   WeeklyHoursChange,
 } from './scheduling/hours-input.ts';

@@ -186,6 +186,8 @@ describe('setProviderException', () => {
       assert.deepEqual(await issuesOf(set), ['date', 'hours.0.to', 'note']);
       const never = { from: '2026-03-08', to: '2026-03-07' };
       assert.deepEqual(await issuesOf(scheduling.exceptionsByProvider(scope, [id], never)), ['to']);
+      const ancient = { from: '0000-01-01', to: '2026-03-07' };
+      assert.deepEqual(await issuesOf(scheduling.exceptionsByProvider(scope, [id], ancient)), ['from', 'to']);
     }),
   );
 });
@@ -277,6 +279,8 @@ describe('addTimeOff', () => {
       const never = Temporal.Instant.fromEpochMilliseconds(8.64e15);
       assert.deepEqual(await add({ startsAt: never, endsAt: never }), ['endsAt', 'startsAt']);
       assert.deepEqual(await add({ note: 'x'.repeat(201) }), ['note']);
+      const backwards = { from: MARCH.to, to: MARCH.from };
+      assert.deepEqual(await issuesOf(scheduling.timeOffByProvider(scope, [id], backwards)), ['to']);
     }),
   );
 });

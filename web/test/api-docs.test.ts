@@ -24,6 +24,7 @@ const seriesDay = Temporal.Instant.from(tuesdayAtNine)
   .add({ weeks: 3 });
 const known = new Map<string, unknown>([
   ['tuesdayAtNine', tuesdayAtNine],
+  ['aQuarterLater', Temporal.Instant.from(tuesdayAtNine).add({ minutes: 15 }).toString()],
   ['seriesDay', seriesDay.toString()],
   ['seriesStart', `${seriesDay.toString()}T14:00`],
 ]);

@@ -22,6 +22,40 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
   users: { ask: '{ it: users { edges { cursor } } }', roles: ['admin'] },
   apiKeys: { ask: '{ it: apiKeys { edges { cursor } } }', roles: ['admin'] },
   providers: { ask: '{ it: providers { edges { cursor } } }', roles: ['admin', 'agent', 'patient'] },
+  provider: { ask: '{ it: provider(id: "ID") { id } }', roles: ['admin', 'agent', 'patient'] },
+  careServices: { ask: '{ it: careServices { service } }', roles: ['admin', 'agent', 'patient'] },
+  availableSlots: {
+    ask: `{ it: availableSlots(service: TELEHEALTH, from: "2026-03-02T00:00:00Z", to: "2026-03-03T00:00:00Z",
+      patientId: "ID") { startsAt } }`,
+    roles: ['admin', 'agent', 'patient'],
+  },
+  setWeeklyHours: {
+    ask: 'mutation { it: setWeeklyHours(providerId: "ID", hours: []) { __typename } }',
+    roles: ['admin'],
+  },
+  setProviderTimeZone: {
+    ask: 'mutation { it: setProviderTimeZone(providerId: "ID", timeZone: null) { __typename } }',
+    roles: ['admin'],
+  },
+  setProviderException: {
+    ask: `mutation { it: setProviderException(providerId: "ID", input: { date: "2026-03-06", hours: [] }) {
+      __typename } }`,
+    roles: ['admin'],
+  },
+  removeProviderException: {
+    ask: 'mutation { it: removeProviderException(providerId: "ID", date: "2026-03-06") { __typename } }',
+    roles: ['admin'],
+  },
+  addTimeOff: {
+    ask: `mutation { it: addTimeOff(providerId: "ID",
+      input: { startsAt: "2026-03-02T00:00:00Z", endsAt: "2026-03-03T00:00:00Z" }) { __typename } }`,
+    roles: ['admin'],
+  },
+  removeTimeOff: { ask: 'mutation { it: removeTimeOff(id: "ID") { __typename } }', roles: ['admin'] },
+  updateCareService: {
+    ask: 'mutation { it: updateCareService(service: TELEHEALTH, input: {}) { __typename } }',
+    roles: ['admin'],
+  },
   appointment: { ask: '{ it: appointment(id: "ID") { id } }', roles: ['admin', 'agent', 'patient'] },
   appointments: {
     ask: '{ it: appointments(patientId: "ID") { edges { cursor } } }',

@@ -31,7 +31,9 @@ interface CalendarRow {
     | null;
 }
 
-const ms = (column: string) => sql.raw(`(extract(epoch from ${column}) * 1000)::bigint`);
+/** In seconds, which as floating point come several times faster than exact milliseconds. */
+const epoch = (column: string) => sql.raw(`date_part('epoch', ${column})`);
+const ms = (seconds: number) => Math.round(seconds * 1_000);
 
 const calendarRows = statement((db: Db, { providers, from, until, now }: Window) => ({
   compile: () =>
@@ -49,7 +51,7 @@ const calendarRows = statement((db: Db, { providers, from, until, now }: Window)
         group by provider_id
       ) e on e.provider_id = p.id
       left join (
-        select provider_id, json_agg(json_build_array(${ms('starts_at')}, ${ms('ends_at')})) as time_off
+        select provider_id, json_agg(json_build_array(${epoch('starts_at')}, ${epoch('ends_at')})) as time_off
         from provider_time_off
         where provider_id = any(${providers}::uuid[])
           and ends_at > ${from}::timestamptz and starts_at < ${until}::timestamptz
@@ -57,7 +59,7 @@ const calendarRows = statement((db: Db, { providers, from, until, now }: Window)
       ) o on o.provider_id = p.id
       left join (
         select provider_id, json_agg(json_build_array(appointment_id, service,
-          ${ms('starts_at')}, ${ms('blocks_from')}, ${ms('blocks_until')})) as taken
+          ${epoch('starts_at')}, ${epoch('blocks_from')}, ${epoch('blocks_until')})) as taken
         from taken_time(${providers}::uuid[], ${from}::timestamptz, ${until}::timestamptz, ${now}::timestamptz)
         group by provider_id
       ) t on t.provider_id = p.id
@@ -82,12 +84,12 @@ function toCalendar(row: CalendarRow): Calendar {
     timeZone: row.time_zone,
     weeklyHours: row.weekly_hours,
     exceptions: new Map(row.exceptions),
-    timeOff: (row.time_off ?? []).map(([from, until]) => ({ from, until })),
+    timeOff: (row.time_off ?? []).map(([from, until]) => ({ from: ms(from), until: ms(until) })),
     taken: (row.taken ?? []).map(([appointmentId, service, startsAt, from, until]) => ({
       appointmentId,
       service,
-      startsAt,
-      blocks: { from, until },
+      startsAt: ms(startsAt),
+      blocks: { from: ms(from), until: ms(until) },
     })),
   };
 }
@@ -96,7 +98,7 @@ const patientRows = statement(
   (db: Db, { patient, from, until, now }: Omit<Window, 'providers'> & { patient: string }) => ({
     compile: () =>
       sql<{ appointmentId: string; from: number; until: number }>`
-      select id as "appointmentId", ${ms('starts_at')} as from, ${ms('ends_at')} as until from appointments
+      select id as "appointmentId", ${epoch('starts_at')} as from, ${epoch('ends_at')} as until from appointments
       where patient_id = ${patient}::uuid and occupies_time
         and starts_at > ${from}::timestamptz and starts_at < ${until}::timestamptz
         and (status <> 'HELD' or expires_at > ${now}::timestamptz)`.compile(db),
@@ -109,7 +111,8 @@ export async function loadPatientTaken(
   patient: string,
   range: Range,
 ): Promise<readonly PatientTaken[]> {
-  return patientRows(db, { patient, ...around(range), now: now.toString() });
+  const rows = await patientRows(db, { patient, ...around(range), now: now.toString() });
+  return rows.map(({ appointmentId, from, until }) => ({ appointmentId, from: ms(from), until: ms(until) }));
 }
 
 const ruleRows = statement((db, { service }: { service: CareServiceType }) =>

@@ -56,7 +56,17 @@ const note = z
   .nullish()
   .transform((note) => note || null);
 
-const date = z.iso.date('expected a date such as 2026-03-08');
+const FIRST_YEAR = 2000;
+const LAST_YEAR = 2200;
+const IN_SIGHT = `between ${FIRST_YEAR} and ${LAST_YEAR}`;
+const isInSight = (year: number) => year >= FIRST_YEAR && year <= LAST_YEAR;
+
+const date = z.iso
+  .date('expected a date such as 2026-03-08')
+  .refine((date) => isInSight(Number(date.slice(0, 4))), `expected a date ${IN_SIGHT}`);
+const instant = z
+  .instanceof(Temporal.Instant)
+  .refine((at) => isInSight(at.toZonedDateTimeISO('UTC').year), `expected a time ${IN_SIGHT}`);
 
 export const NewException = z.object({
   date,
@@ -71,13 +81,6 @@ export const RemovedException = z.object({ date, idempotencyKey });
 export type RemovedException = z.input<typeof RemovedException>;
 
 const MAX_DAYS_OFF = 1_095;
-const FIRST_YEAR = 2000;
-const LAST_YEAR = 2200;
-const instant = z.instanceof(Temporal.Instant).refine((at) => {
-  const { year } = at.toZonedDateTimeISO('UTC');
-  return year >= FIRST_YEAR && year <= LAST_YEAR;
-}, `expected a time between ${FIRST_YEAR} and ${LAST_YEAR}`);
-
 export const NewTimeOff = z
   .object({ startsAt: instant, endsAt: instant, note, idempotencyKey })
   .refine(({ startsAt, endsAt }) => Temporal.Instant.compare(startsAt, endsAt) < 0, {
@@ -101,3 +104,11 @@ export const DateRange = z
   });
 /** Local days, the last one included. */
 export type DateRange = z.input<typeof DateRange>;
+
+export const TimeSpan = z
+  .object({ from: instant, to: instant })
+  .refine(({ from, to }) => Temporal.Instant.compare(from, to) <= 0, {
+    path: ['to'],
+    message: 'expected a time that is not before `from`',
+  });
+export type TimeSpan = z.input<typeof TimeSpan>;

@@ -9,7 +9,7 @@ import { once } from '#platform/idempotency';
 import { idOf, isUuid, parse } from '#platform/input';
 import { type Scope, transact } from '#platform/scope';
 import { type Appointment, toAppointments } from './appointment.ts';
-import { NewTimeOff } from './hours-input.ts';
+import { NewTimeOff, TimeSpan } from './hours-input.ts';
 import { lockProvider } from './hours.ts';
 import { isPatient, permitRead, permitWrite } from './policy.ts';
 
@@ -128,12 +128,13 @@ export async function removeTimeOff(
   );
 }
 
-/** Time off that has a part in the range by provider, in the order of time: one query, for loaders. Throws Forbidden. */
+/** Time off that has a part in the range by provider, in the order of time: one query, for loaders. Throws InvalidInput, Forbidden. */
 export async function timeOffByProvider(
   scope: Scope,
   providerIds: readonly string[],
-  { from, to }: { readonly from: Temporal.Instant; readonly to: Temporal.Instant },
+  input: TimeSpan,
 ): Promise<ReadonlyMap<string, readonly TimeOff[]>> {
+  const { from, to } = parse(TimeSpan, input);
   await permitRead(scope, { action: 'provider.read', resourceType: 'Provider', resourceIds: providerIds });
 
   return transact(scope, async (scope) => {

@@ -11,6 +11,7 @@ import './appointment-events.ts';
 import './presence.ts';
 import './series.ts';
 import './day-board.ts';
+import './availability.ts';
 import { builder } from './builder.ts';
 
 export const schema = builder.toSchema();

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createSecretKey } from 'node:crypto';
 import { describe, test } from 'node:test';
 import * as accounts from '@careflex/core/accounts';
+import { asSuperuser } from '@careflex/core/testing';
 import { SignJWT, UnsecuredJWT } from 'jose';
 import { dataOf, useApi } from './support/api.ts';
 
@@ -161,6 +162,51 @@ describe('a browser’s session', () => {
     assert.equal((await post({ email, password }, { 'content-type': 'text/plain' })).status, 415);
     assert.equal((await post({ email, password }, { origin: 'https://evil.example' })).status, 403);
     assert.equal((await post([email])).status, 400);
+  });
+});
+
+describe('the viewer in the answer that signs in', () => {
+  const VIEWER = 'viewer { id patient { firstName email preferences { quietHours { from } } } }';
+  const seen = ({ id, email }: { id: string; email: string }) => ({
+    id,
+    patient: { firstName: 'Pat', email, preferences: { quietHours: { from: '20:00' } } },
+  });
+  const login = `mutation($email: String!, $password: String!) {
+    it: login(email: $email, password: $password) { ... on Session { ${VIEWER} } } }`;
+
+  test('has the patient’s own record after login, whoever signed the request', async () => {
+    const { id, email, password } = await api.newPerson('patient');
+    for (const ask of [{}, { as: 'auditor' }, { as: 'patient' }] as const) {
+      const answer = await api.graphql(login, { email, password }, ask);
+      assert.deepEqual(dataOf(answer, 'it'), { viewer: seen({ id, email }) });
+    }
+    const reads = await asSuperuser(
+      "select distinct user_id from audit_entries where action = 'patient.read' and user_role <> 'system' and $1 = any(resource_ids)",
+      [(await accounts.login(api.systemScope(), { email, password })).viewer.patientId],
+    );
+    assert.deepEqual(reads, [{ user_id: id }]);
+  });
+
+  test('has it after a refresh', async () => {
+    const { id, email, refreshToken } = await api.newPerson('patient');
+    const refresh = `mutation($t: String!) { it: refreshToken(refreshToken: $t) { ... on Session { ${VIEWER} } } }`;
+    assert.deepEqual(dataOf(await api.graphql(refresh, { t: refreshToken }), 'it'), { viewer: seen({ id, email }) });
+  });
+
+  test('has it after registration', async () => {
+    const email = 'new.patient@example.com';
+    const input = await api.verification(email);
+    const register = `mutation($input: RegisterInput!) { it: register(input: $input) {
+      ... on Viewer { id patient { firstName email preferences { quietHours { from } } } } } }`;
+    const { id, ...viewer } = dataOf<{ id: string }>(await api.graphql(register, { input }), 'it');
+    assert.deepEqual({ id, ...viewer }, seen({ id, email }));
+  });
+
+  test('has no other record, and nothing but the record', async () => {
+    const { email, password } = await api.newPerson('patient');
+    const more = login.replace('patient {', 'patient { appointments { edges { cursor } }');
+    const { body } = await api.graphql(more, { email, password });
+    assert.equal(body.errors?.[0]?.extensions['code'], 'UNAUTHENTICATED');
   });
 });
 

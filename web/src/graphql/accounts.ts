@@ -1,6 +1,8 @@
 import * as accounts from '@careflex/core/accounts';
 import * as care from '@careflex/core/care';
+import type { Scope } from '@careflex/core/platform/scope';
 import { builder } from './builder.ts';
+import type { Context } from './context.ts';
 import { Patient } from './patients.ts';
 import { InvalidInput, NotFound, Problem } from './problems.ts';
 import { Done, ONE_RECORD, WRITE } from './results.ts';
@@ -10,25 +12,32 @@ import { UserRole } from './roles.ts';
 const Viewer = builder.objectRef<accounts.Viewer>('Viewer').implement({
   description: 'Whoever is signed in.',
   authScopes: { public: true },
+  grantScopes: () => ['own'],
   fields: (t) => ({
     id: t.exposeID('id'),
     role: t.expose('role', { type: UserRole }),
     email: t.exposeString('email', { nullable: true }),
     name: t.exposeString('displayName'),
     mayOverride: t.exposeBoolean('mayOverride', { description: 'May book against the rules on purpose.' }),
-    patient: t.loadable({
+    patient: t.field({
       type: Patient,
       nullable: true,
-      description: 'A patient’s own record.',
+      description: 'A patient’s own record. What hangs on it, such as visits, takes a request signed by the viewer.',
       complexity: ONE_RECORD,
-      load: async (ids: string[], { scope }) => {
-        const found = await care.patientsByIds(scope, ids);
-        return ids.map((id) => found.get(id) ?? null);
+      resolve: async (viewer, _args, context) => {
+        if (viewer.patientId === null) return null;
+        const found = await care.patientsByIds(scopeOf(viewer, context), [viewer.patientId]);
+        return found.get(viewer.patientId) ?? null;
       },
-      resolve: ({ patientId }) => patientId,
     }),
   }),
 });
+
+/** Whoever signed in by this very request is not the one who signed it. */
+function scopeOf({ id, role, patientId }: accounts.Viewer, context: Context): Scope {
+  if (context.actor?.id === id) return context.scope;
+  return { ...context.systemScope, actor: { id, role, sessionId: null, ...(patientId !== null && { patientId }) } };
+}
 
 const Session = builder.objectRef<accounts.SignedIn>('Session').implement({
   description: 'What an API client signs its requests with.',

@@ -7,18 +7,21 @@ import { Done, ONE_RECORD, WRITE } from './results.ts';
 
 const readers = { staff: true, patient: true } as const;
 const staff = { staff: true } as const;
+/** Also whom the type that leads here lets through: to their own record, in the answer that signs them in. */
+const ownToo = { ...readers, $granted: 'own' } as const;
 
 export const NotificationChannel = builder.enumType('NotificationChannel', { values: care.CHANNELS });
 export const PatientStatus = builder.enumType('PatientStatus', { values: care.PATIENT_STATUSES });
 
 const QuietHours = builder.objectRef<care.Preferences['quietHours']>('QuietHours').implement({
   description: 'No messages between these wall-clock times in the patient’s zone; may span midnight.',
-  authScopes: readers,
+  authScopes: ownToo,
   fields: (t) => ({ from: t.exposeString('from'), to: t.exposeString('to') }),
 });
 
 const CommunicationPreferences = builder.objectRef<care.Preferences>('CommunicationPreferences').implement({
-  authScopes: readers,
+  authScopes: ownToo,
+  grantScopes: () => ['own'],
   fields: (t) => ({
     channels: t.field({
       type: [NotificationChannel],
@@ -30,7 +33,8 @@ const CommunicationPreferences = builder.objectRef<care.Preferences>('Communicat
 });
 
 export const Patient = builder.objectRef<care.Patient>('Patient').implement({
-  authScopes: readers,
+  authScopes: ownToo,
+  grantScopes: () => ['own'],
   fields: (t) => ({
     id: t.exposeID('id'),
     externalId: t.exposeString('externalId', { nullable: true }),

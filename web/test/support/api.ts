@@ -63,6 +63,8 @@ export interface TestApi {
   newPerson(role: SignedInRole): Promise<Person>;
   /** A browser's cookie of a new session, as it is sent. */
   cookie(person: Person): Promise<string>;
+  /** A new patient's registration, with the code that was sent to them. */
+  verification(email: string): Promise<accounts.Registration>;
   systemScope(): Scope;
 }
 
@@ -148,6 +150,7 @@ export function useApi(options: Partial<ApiOptions> & { environment?: Record<str
       });
       return (response.headers.getSetCookie()[0] ?? '').split(';', 1)[0] ?? '';
     },
+    verification: (email) => verification(app, email),
     systemScope: () => systemScope(app),
   };
   return test;
@@ -183,6 +186,11 @@ async function createStaff(app: App, role: 'admin' | 'agent' | 'auditor', email:
 
 /** As a patient does: a code comes, and proves who they are. */
 async function registerPatient(app: App, email: string): Promise<string> {
+  const registration = await verification(app, email);
+  return (await accounts.register(systemScope(app), registration)).id;
+}
+
+async function verification(app: App, email: string): Promise<accounts.Registration> {
   const scope = systemScope(app);
   const dateOfBirth = '1980-03-08';
   await care.createPatient(scope, { firstName: 'Pat', lastName: 'Patient', email, dateOfBirth });
@@ -191,6 +199,5 @@ async function registerPatient(app: App, email: string): Promise<string> {
   const sender = { send: async (_to: string, text: string) => sent.resolve(text) };
   await accounts.deliverVerification(scope, verificationId, { sms: sender, email: sender });
   const code = /\d{6}/.exec(await sent.promise)?.[0] ?? '';
-  const viewer = await accounts.register(scope, { verificationId, code, dateOfBirth, email, password: PASSWORD });
-  return viewer.id;
+  return { verificationId, code, dateOfBirth, email, password: PASSWORD };
 }

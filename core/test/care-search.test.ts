@@ -103,6 +103,24 @@ describe('searchPatients', () => {
   );
 
   test(
+    'finds each word of the query a word of its own, also where earlier words must make room',
+    sandboxed(async (scope) => {
+      await named(scope, 'Ann Anna/Annabel', 'Anna/Berg');
+      assert.deepEqual(await search(scope, 'an anna annabel'), ['Ann Anna Annabel']);
+      assert.deepEqual(await search(scope, 'annabel ann an an'), []);
+    }),
+  );
+
+  test(
+    'does not try every order in which many like words could fit, which would take days',
+    sandboxed(async (scope) => {
+      await named(scope, `${'qk '.repeat(14)}qkbbc/${'qk '.repeat(14)}`);
+      assert.deepEqual(await search(scope, `${'qk '.repeat(7)}qkbbz`), []);
+      assert.equal((await search(scope, `${'qk '.repeat(7)}qkbbc`)).length, 1);
+    }),
+  );
+
+  test(
     'shows every match once, the newest first, page by page',
     sandboxed(async (scope) => {
       const names = Array.from({ length: 23 }, (_, i) => `Ann${String.fromCharCode(97 + i)}/Lee`);

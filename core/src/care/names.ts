@@ -100,14 +100,24 @@ export function passes(readings: readonly (readonly string[])[], tests: readonly
   return readings.some((words) => assign(words, tests));
 }
 
-function assign(words: readonly string[], [test, ...others]: readonly Test[]): boolean {
-  if (test === undefined) return true;
-  return words.some(
-    (word, i) =>
-      ('sound' in test ? soundsOf(word).includes(test.sound) : word.startsWith(test.prefix)) &&
-      assign(words.toSpliced(i, 1), others),
-  );
+/** Kuhn's matching: a test whose words are taken has their holders look for others, instead of trying every order. */
+function assign(words: readonly string[], tests: readonly Test[]): boolean {
+  const fitting = tests.map((test) => words.flatMap((word, i) => (fits(word, test) ? [i] : [])));
+  const holders = new Map<number, number>();
+  const settle = (test: number, asked: Set<number>): boolean =>
+    (fitting[test] ?? []).some((word) => {
+      if (asked.has(word)) return false;
+      asked.add(word);
+      const holder = holders.get(word);
+      if (holder !== undefined && !settle(holder, asked)) return false;
+      holders.set(word, test);
+      return true;
+    });
+  return tests.every((_, test) => settle(test, new Set()));
 }
+
+const fits = (word: string, test: Test): boolean =>
+  'sound' in test ? soundsOf(word).includes(test.sound) : word.startsWith(test.prefix);
 
 /** How a word sounds, by Double Metaphone: its code, and a second one where it is read in two ways. */
 export function soundsOf(word: string): string[] {

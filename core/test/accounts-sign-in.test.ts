@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import * as accounts from '#accounts';
 import { RateLimited, Unauthenticated } from '#platform/errors';
+import type { Scope } from '#platform/scope';
 import { open, seal, unwrapDataKey, vault } from '#platform/vault';
 import { later, newEmail, newUser, PASSWORD, signedIn, trail } from './support/accounts.ts';
 import { as, asSuperuser, committed, sandboxed, testScope, testVault } from './support/testing.ts';
@@ -118,22 +119,38 @@ describe('login', () => {
 });
 
 describe('a sign-in under way', () => {
+  /** How it ends when `meanwhile` is done while the password is being verified. */
+  async function outcomeOf(scope: Scope, user: accounts.User, meanwhile: () => Promise<unknown>) {
+    const busy = Array.from({ length: 6 }, () => accounts.hashPassword('keeps both turns taken'));
+    const attempts = async () => (await asSuperuser('select from throttles')).length;
+    const before = await attempts();
+    const outcome = accounts
+      .login(from(scope, null), { email: user.email, password: PASSWORD })
+      .catch((thrown: unknown) => thrown);
+    while ((await attempts()) === before) await setImmediate();
+    await meanwhile();
+    await Promise.all(busy);
+    return outcome;
+  }
+
   test(
     'comes to nothing when the password is changed before it is done',
     committed(async (scope) => {
       const user = await newUser(scope);
-      const busy = Array.from({ length: 6 }, () => accounts.hashPassword('keeps both turns taken'));
-      const attempts = async () => (await asSuperuser('select from throttles')).length;
-      const before = await attempts();
-      const login = accounts.login(from(scope, null), { email: user.email, password: PASSWORD });
-      const outcome = login.then(
-        () => 'signed in',
-        (thrown: unknown) => thrown,
-      );
-      while ((await attempts()) === before) await setImmediate();
-      await asSuperuser("update users set password = 'another' where id = $1", [user.id]);
-      assert.ok((await outcome) instanceof Unauthenticated);
-      await Promise.all(busy);
+      const change = () => asSuperuser("update users set password = 'another' where id = $1", [user.id]);
+      assert.ok((await outcomeOf(scope, user, change)) instanceof Unauthenticated);
+    }),
+  );
+
+  test(
+    'gives no right that the user loses before it is done',
+    committed(async (scope) => {
+      const user = await newUser(scope, { role: 'admin' });
+      const demote = () => accounts.updateUser(as(scope, 'system'), user.id, { role: 'agent' });
+      const tokens = (await outcomeOf(scope, user, demote)) as accounts.SignedIn;
+      assert.equal(tokens.viewer.role, 'agent');
+      const actor = await accounts.authenticate(scope, { bearer: tokens.accessToken });
+      assert.deepEqual([actor.role, actor.mayOverride], ['agent', undefined]);
     }),
   );
 });

@@ -35,9 +35,9 @@ export async function signIn<S extends { readonly sessionId: string }>(
 ): Promise<S> {
   const proof = await provePassword(scope, parse(Credentials, input));
   return transact(asSystem(scope), async (scope) => {
-    await confirm(scope, proof);
-    const session = await start(scope, proof.user);
-    await recordSignIn(scope, proof.user, session.sessionId);
+    const user = await confirm(scope, proof);
+    const session = await start(scope, user);
+    await recordSignIn(scope, user, session.sessionId);
     return session;
   });
 }
@@ -81,21 +81,25 @@ export function isAdmissible({ signIn }: Scope, user: Pick<UserRow, 'disabled_at
   return user.disabled_at === null && (!user.demo || signIn.demoAccounts);
 }
 
-/** The lock lets no change of the password, and no disabling, slip in between the proof and the session. */
-async function confirm(scope: Scope, { user, subjects, renewed }: Proof): Promise<void> {
-  const unchanged = await scope.db
+/**
+ * The user as they are by now. The lock lets no change of the password or of rights, and no disabling, slip in between
+ * the proof and the session.
+ */
+async function confirm(scope: Scope, { user, subjects, renewed }: Proof): Promise<UserRow> {
+  const current = await scope.db
     .selectFrom('users')
-    .select('id')
+    .selectAll()
     .where('id', '=', user.id)
     .where('password', '=', user.password)
     .where('disabled_at', 'is', null)
     .forNoKeyUpdate()
     .executeTakeFirst();
-  if (!unchanged) throw new Unauthenticated('The e-mail address or the password is wrong');
+  if (!current) throw new Unauthenticated('The e-mail address or the password is wrong');
   await forgiveAttempt(scope, subjects);
-  if (renewed === null) return;
+  if (renewed === null) return current;
   const password = sealPassword(dataKeyOf(scope, user), user.id, renewed);
   await scope.db.updateTable('users').set({ password }).where('id', '=', user.id).execute();
+  return current;
 }
 
 async function recordRefusal(scope: Scope, userId: string | null, outcome: 'DENIED' | 'FAILURE'): Promise<void> {

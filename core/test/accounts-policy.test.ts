@@ -119,12 +119,20 @@ describe('an API key', () => {
   );
 
   test(
-    'cannot make keys or touch passwords, whatever it names',
+    'cannot make keys, touch passwords or grant rights, whatever it names',
     sandboxed(async (scope) => {
       const { scope: machine } = await make(scope, { scopes: ['user', 'apiKey', 'session'] });
       const key = { userId: machine.actor.id, name: 'k', scopes: ['patient'], expiresInDays: 1 };
+      const another = { email: newEmail(), displayName: 'A', role: 'admin', password: PASSWORD } as const;
+      const subject = { issuer: 'https://issuer.example', subject: 's' };
+      const { id } = await newUser(scope, { password: null });
       await assert.rejects(accounts.createApiKey(machine, key), Forbidden);
       await assert.rejects(accounts.resetPassword(machine, id, PASSWORD), Forbidden);
+      await assert.rejects(accounts.createUser(machine, another), Forbidden);
+      await assert.rejects(accounts.updateUser(machine, id, { role: 'admin' }), Forbidden);
+      await assert.rejects(accounts.linkIdentity(machine, id, subject), Forbidden);
+      await assert.rejects(accounts.unlinkIdentity(machine, subject), Forbidden);
+      await accounts.users(machine);
     }),
   );
 

@@ -27,8 +27,17 @@ const POLICY = {
 
 type Action = keyof typeof POLICY;
 
-/** Keys come from people: a leaked one must not be able to make another, or to take over its user. */
-const PEOPLE_ONLY = new Set<Action>(['apiKey.create', 'apiKey.revoke', 'user.changePassword', 'user.resetPassword']);
+/** Keys come from people: a leaked one must not be able to make another, to take over a user, or to grant rights. */
+const PEOPLE_ONLY = new Set<Action>([
+  'apiKey.create',
+  'apiKey.revoke',
+  'user.create',
+  'user.update',
+  'user.link',
+  'user.unlink',
+  'user.changePassword',
+  'user.resetPassword',
+]);
 
 function may(actor: Actor, action: Action): boolean {
   const roles: readonly Role[] = POLICY[action];

@@ -127,8 +127,9 @@ export async function liveSessions(scope: Scope, ids: readonly string[]): Promis
   return transact(asSystem(scope), async (scope) => new Set(await sessionRows.findLiveSessions(scope, ids)));
 }
 
-/** Whoever is signed in. Throws Unauthenticated. */
+/** Whoever is signed in. Throws Unauthenticated, Forbidden for an API key that does not cover `user.me`. */
 export async function me(scope: Scope): Promise<Viewer> {
+  await permit(scope, 'user.me', { type: 'User', id: scope.actor.id });
   return transact(scope, async (scope) => toViewer(scope, await getUser(scope, scope.actor.id)));
 }
 

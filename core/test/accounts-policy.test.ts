@@ -115,6 +115,9 @@ describe('an API key', () => {
       await assert.rejects(accounts.apiKeys(machine), Forbidden);
       await assert.rejects(accounts.updateUser(machine, id, { disabled: true }), Forbidden);
       await assert.rejects(accounts.logout(machine), Forbidden);
+      await assert.rejects(accounts.me(machine), Forbidden);
+      const { scope: knowing, user: itself } = await make(scope, { scopes: ['user.me'] });
+      assert.equal((await accounts.me(knowing)).email, itself.email);
     }),
   );
 

@@ -13,6 +13,7 @@ const POLICY = {
   'user.changePassword': EVERYBODY,
   'user.link': ADMINS,
   'user.unlink': ADMINS,
+  'user.me': EVERYBODY,
   'user.names': ['admin', 'agent', 'system'],
   'user.close': ['system'],
   'user.erase': ['system'],

@@ -33,6 +33,7 @@ import {
   findStaff,
   findUsers,
   getUser,
+  lockUser,
   NewUser,
   onBehalf,
   setPassword,
@@ -199,14 +200,14 @@ export async function users(scope: Scope, input: UserFilter = {}): Promise<Page<
 
 /**
  * Changes role, grant to override, or whether the user is disabled. Who loses a right by it is signed out. Nobody
- * changes themselves: so one admin is always left. Throws NotFound, InvalidInput, Forbidden.
+ * changes themselves: so one admin is always left. Throws NotFound, InvalidInput, Unauthenticated, Forbidden.
  */
 export async function updateUser(scope: Scope, userId: string, input: UserChanges): Promise<User> {
   const id = idOf(userId);
   const changes = parse(UserChanges, input);
   await permit(scope, 'user.update', { type: 'User', id, allowed: id !== scope.actor.id });
   return transact(scope, async (scope) => {
-    const { user, changed } = await changeUser(scope, await getUser(scope, id), changes);
+    const { user, changed } = await changeUser(scope, await lockUser(scope, id), changes);
     await record(scope, 'user.update', { type: 'User', id, changedFields: changed });
     if (changed.length > 0) await emit(scope, 'user.updated', { userId: id });
     return user;

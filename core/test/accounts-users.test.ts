@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import * as accounts from '#accounts';
 import { Forbidden, InvalidInput, NotFound, Unauthenticated } from '#platform/errors';
 import { newEmail, newUser, PASSWORD, signedIn, trail } from './support/accounts.ts';
-import { as, asSuperuser, committed, sandboxed, testScope } from './support/testing.ts';
+import { actor, as, asSuperuser, committed, sandboxed, testScope } from './support/testing.ts';
 
 const quick = { password: null };
 
@@ -162,6 +162,27 @@ describe('updateUser', () => {
         await assert.rejects(accounts.resetPassword(mine, id, PASSWORD), Forbidden);
       }
       await assert.rejects(accounts.updateUser(mine, randomUUID(), { disabled: true }), NotFound);
+    }),
+  );
+});
+
+describe('two admins who demote each other at once', () => {
+  test(
+    'leave one of them an admin',
+    committed(async (scope) => {
+      const pairs = await Promise.all(
+        Array.from({ length: 8 }, () =>
+          Promise.all([newUser(scope, { role: 'admin', ...quick }), newUser(scope, { role: 'admin', ...quick })]),
+        ),
+      );
+      const demote = (by: accounts.User, whom: accounts.User) =>
+        accounts.updateUser(as(scope, actor('admin', { id: by.id })), whom.id, { role: 'agent' });
+      for (const [a, b] of pairs) {
+        const results = await Promise.allSettled([demote(a, b), demote(b, a)]);
+        assert.deepEqual(results.map(({ status }) => status).toSorted(), ['fulfilled', 'rejected']);
+        const refusal = results.find((result) => result.status === 'rejected');
+        assert.ok(refusal?.reason instanceof Unauthenticated);
+      }
     }),
   );
 });

@@ -2,7 +2,7 @@
 import { sql, type Updateable } from 'kysely';
 import { z } from 'zod';
 import type { Database } from '#platform/database';
-import { InvalidInput, NotFound } from '#platform/errors';
+import { InvalidInput, NotFound, Unauthenticated } from '#platform/errors';
 import { isUuid } from '#platform/input';
 import { decodeCursor, type Page, PageInput, toPage } from '#platform/page';
 import { asSystem, type Scope, transact } from '#platform/scope';
@@ -62,6 +62,27 @@ export async function getUser(scope: Scope, id: string): Promise<ReadableUser> {
     .executeTakeFirst();
   if (!row) throw new NotFound('The user');
   return row;
+}
+
+/**
+ * The user, for this transaction alone to change, and with them whoever changes them: of two admins who demote each
+ * other at once the second is none any more. Throws NotFound, Unauthenticated.
+ */
+export async function lockUser({ actor, db }: Scope, id: string): Promise<ReadableUser> {
+  if (!isUuid(id)) throw new NotFound('The user');
+  const rows = await db
+    .selectFrom('users')
+    .select(USER_COLUMNS)
+    .where('id', 'in', [actor.id, id])
+    .where('data_key', 'is not', null)
+    .orderBy('id')
+    .forNoKeyUpdate()
+    .execute();
+  const [self, user] = [actor.id, id].map((id) => rows.find((row) => row.id === id));
+  // Whoever loses a right is signed out, and so is this one since the transaction began.
+  if (self && (self.role !== actor.role || self.disabled_at !== null)) throw new Unauthenticated();
+  if (!user) throw new NotFound('The user');
+  return user;
 }
 
 /** The staff among the ids. */

@@ -200,6 +200,18 @@ describe('delays on failure', () => {
   );
 
   test(
+    'count what is refused for nobody: neither for the account nor for the network address',
+    sandboxed(async (scope) => {
+      const [blocked, open, victim] = [from(scope, '198.51.100.1'), from(scope, '198.51.100.2'), newEmail()];
+      for (let i = 0; i < 50; i++) await wrong(blocked, newEmail());
+      for (let i = 0; i < 6; i++) assert.ok((await wrong(blocked, victim)) instanceof RateLimited);
+      for (let i = 0; i < 5; i++) assert.ok((await wrong(open, victim)) instanceof Unauthenticated);
+      for (let i = 0; i < 60; i++) assert.ok((await wrong(open, victim)) instanceof RateLimited);
+      assert.ok((await wrong(open, newEmail())) instanceof Unauthenticated);
+    }),
+  );
+
+  test(
     'cannot be outrun by guessing 64 times at once',
     committed(async (scope) => {
       const user = await newUser(scope);

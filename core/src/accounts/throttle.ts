@@ -7,7 +7,7 @@
 import { isIPv6 } from 'node:net';
 import { sql } from 'kysely';
 import type { Scope } from '#platform/scope';
-import { blindIndex } from '#platform/vault';
+import { blindIndex, type Vault } from '#platform/vault';
 
 interface Rule {
   /** Attempts without delay. */
@@ -54,22 +54,50 @@ function network64(address: string): string {
     .join(':');
 }
 
-/** Counts one attempt of each subject; null when it may be made, else the seconds to wait. Call it inside `transact` as the system. */
+/**
+ * Counts one attempt of each subject; null when it may be made, else the seconds to wait. What may not be made counts
+ * for nobody: or a network address that is blocked could go on slowing an account's owner down. Call it inside
+ * `transact` as the system.
+ */
 export async function countAttempt(scope: Scope, subjects: readonly Subject[]): Promise<number | null> {
-  let wait: number | null = null;
-  for (const subject of subjects) {
-    const until = await count(scope, subject);
-    if (until === null) continue;
-    const seconds = Math.max(1, Math.ceil(scope.now.until(until).total('seconds')));
-    wait = Math.max(wait ?? 0, seconds);
-  }
-  return wait;
+  const until = (await blockedUntil(scope, subjects)) ?? (await countEach(scope, subjects));
+  return until === null ? null : Math.max(1, Math.ceil(scope.now.until(until).total('seconds')));
 }
 
+async function blockedUntil({ db, vault, now }: Scope, subjects: readonly Subject[]) {
+  if (subjects.length === 0) return null;
+  const blocked = await db
+    .selectFrom('throttles')
+    .select('blocked_until')
+    .where(
+      'subject',
+      'in',
+      subjects.map((subject) => indexOf(vault, subject)),
+    )
+    .where('blocked_until', '>', new Date(now.epochMilliseconds))
+    .orderBy('blocked_until', 'desc')
+    .executeTakeFirst();
+  return blocked?.blocked_until.toTemporalInstant() ?? null;
+}
+
+/** Network addresses first: the one that another request has blocked in this moment counts for nobody else. */
+async function countEach(scope: Scope, subjects: readonly Subject[]): Promise<Temporal.Instant | null> {
+  for (const subject of subjects.toSorted((a, b) => Number(isAddress(b)) - Number(isAddress(a)))) {
+    const until = await count(scope, subject);
+    if (until !== null) return until;
+  }
+  return null;
+}
+
+const isAddress = ({ rule }: Subject): boolean => rule.endsWith('-address');
+
+const indexOf = (vault: Vault, { rule, value }: Subject): Buffer =>
+  blindIndex(vault, 'throttles.subject', `${rule}:${value}`);
+
 /** Returns until when the subject is blocked; null when the attempt was counted. */
-async function count({ db, vault, now }: Scope, { rule, value }: Subject): Promise<Temporal.Instant | null> {
-  const subject = blindIndex(vault, 'throttles.subject', `${rule}:${value}`);
-  const { free, seconds, maxSeconds } = RULES[rule];
+async function count({ db, vault, now }: Scope, counted: Subject): Promise<Temporal.Instant | null> {
+  const subject = indexOf(vault, counted);
+  const { free, seconds, maxSeconds } = RULES[counted.rule];
   const at = now.toString();
   const failures = sql`case when t.expires_at <= ${at}::timestamptz then 1 else t.failures + 1 end`;
   const { rows } = await sql`
@@ -95,8 +123,9 @@ async function count({ db, vault, now }: Scope, { rule, value }: Subject): Promi
 
 /** Takes back what an attempt that turned out well had counted. */
 export async function forgiveAttempt({ db, vault }: Scope, subjects: readonly Subject[]): Promise<void> {
-  for (const { rule, value } of subjects) {
-    const subject = blindIndex(vault, 'throttles.subject', `${rule}:${value}`);
+  for (const forgiven of subjects) {
+    const { rule } = forgiven;
+    const subject = indexOf(vault, forgiven);
     // Of a shared address only this one attempt: an account of one's own must not buy guesses at another's.
     if (rule === 'sign-in') await db.deleteFrom('throttles').where('subject', '=', subject).execute();
     else {

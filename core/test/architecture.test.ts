@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { LOCKS } from '#platform/advisory-locks';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 
@@ -138,6 +139,39 @@ describe('every source', () => {
       assert.deepEqual(broken, []);
     });
   }
+});
+
+describe('an advisory lock', () => {
+  const NUMBER = /\b4_?27\d_?\d{3}\b/;
+  const listed: readonly number[] = Object.values(LOCKS);
+
+  test('has a number of its own, which code names from the list', () => {
+    assert.equal(new Set(listed).size, listed.length);
+    const written = sources.filter(({ file, text }) => !file.endsWith('/advisory-locks.ts') && NUMBER.test(text));
+    assert.deepEqual(
+      written.map(({ file }) => file),
+      [],
+    );
+  });
+
+  test('is taken by one function of the database at most', () => {
+    const takenBy = new Map<number, Set<string>>();
+    for (const file of globSync('core/migrations/*.sql', { cwd: ROOT })) {
+      const [, ...functions] = readFileSync(path.join(ROOT, file), 'utf8').split(/^create (?:or replace )?function /m);
+      for (const text of functions) {
+        const name = /^\w+/.exec(text)?.[0] ?? '';
+        for (const [number] of text.matchAll(new RegExp(NUMBER, 'g'))) {
+          const takers = takenBy.get(Number(number)) ?? new Set<string>();
+          takenBy.set(Number(number), takers.add(name));
+        }
+      }
+    }
+    assert.ok(takenBy.size >= 4);
+    for (const [number, takers] of takenBy) {
+      assert.ok(listed.includes(number), `${number} is not on the list`);
+      assert.equal(takers.size, 1, `${number} is taken by ${[...takers].join(' and ')}`);
+    }
+  });
 });
 
 describe('a rule', () => {

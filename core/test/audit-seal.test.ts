@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import * as audit from '#audit';
 import { leafHash, merkleRoot } from '@careflex/core/audit/merkle';
@@ -62,6 +63,18 @@ describe('seal', () => {
       assert.equal(counts?.['leaves'], counts?.['all']);
       assert.equal(counts?.['entries'], counts?.['all']);
       assert.equal(counts?.['size'], counts?.['all']);
+    }),
+  );
+
+  test(
+    'goes on while somebody searches names',
+    committed(async (scope) => {
+      await writeEntries(scope, 1);
+      await transact(scope, async ({ db }) => {
+        await sql`select use_patient_search()`.execute(db);
+        const first = await Promise.race([sealed(scope), sleep(5_000, 'waits for the search')]);
+        assert.notEqual(first, 'waits for the search');
+      });
     }),
   );
 

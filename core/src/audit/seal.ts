@@ -6,6 +6,7 @@
  * the stored tree still is the one it signed last, inside the database and in the head outside.
  */
 import { sql } from 'kysely';
+import { LOCKS } from '#platform/advisory-locks';
 import type { Db } from '#platform/database';
 import { type Scope, transact } from '#platform/scope';
 import { sameBytes } from '#platform/vault';
@@ -35,8 +36,6 @@ import { RightEdge } from './merkle.ts';
 import { isStoredLevel, MissingNode, StoredTree } from './tree.ts';
 
 const BATCH = 5_000;
-// Any number will do, as long as nothing else in this database locks the same.
-const LOCK = 4_270_003;
 
 export interface Sealed {
   /** How many entries got their place now. */
@@ -71,7 +70,7 @@ interface Batch extends Sealed {
 async function sealBatch(scope: Scope, from: Position | undefined, outside: SignedHead | null): Promise<Batch> {
   const { db, vault } = scope;
   // In a statement of its own: the next one's snapshot then sees what the sealer before us committed.
-  await sql`select pg_advisory_xact_lock(${LOCK})`.execute(db);
+  await sql`select pg_advisory_xact_lock(${LOCKS.auditSeal})`.execute(db);
   const newest = await findHead(db);
   await refuseDifference(scope, newest, outside);
 

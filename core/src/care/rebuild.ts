@@ -7,6 +7,7 @@
  */
 import { sql } from 'kysely';
 import * as audit from '#audit';
+import { LOCKS } from '#platform/advisory-locks';
 import { type Scope, asSystem, transact } from '#platform/scope';
 import { permitAdmin } from './policy.ts';
 import { openIdentity } from './record.ts';
@@ -50,7 +51,7 @@ const FIRST = '00000000-0000-0000-0000-000000000000';
 
 /** Waits for whoever uses the index, and keeps it from everybody until the transaction ends. */
 async function lockIndex({ db }: Scope): Promise<{ current: number; building: number | null }> {
-  await sql`select pg_advisory_xact_lock(4270003)`.execute(db);
+  await sql`select pg_advisory_xact_lock(${LOCKS.nameIndex})`.execute(db);
   const { rows } = await sql<{ current: number; building: number | null }>`
     select current, building from patient_search`.execute(db);
   return rows[0] as { current: number; building: number | null };

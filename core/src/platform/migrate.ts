@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { sql } from 'kysely';
 import pg from 'pg';
+import { LOCKS } from './advisory-locks.ts';
 import { installJobs } from './job-queues.ts';
 import { asSystem, type Scope, transact } from './scope.ts';
 
@@ -34,9 +35,6 @@ export interface Migrated {
   readonly alreadyThere: number;
 }
 
-// Any number will do, as long as nothing else in this database locks the same.
-const LOCK = 4_270_001;
-
 /**
  * Brings the database up to date, each file in a transaction of its own. `adminUrl` needs the right to create
  * tables and roles; `login` is the role that the platform itself connects as.
@@ -46,7 +44,7 @@ export async function migrate(adminUrl: string, login: LoginRole, migrations = r
   const client = new pg.Client({ connectionString: adminUrl, application_name: 'careflex migrate' });
   await client.connect();
   try {
-    await client.query('select pg_advisory_lock($1)', [LOCK]);
+    await client.query('select pg_advisory_lock($1)', [LOCKS.migration]);
     await installJobs(client);
     const applied = await applyPending(client, migrations);
     await grantLogin(client, login);

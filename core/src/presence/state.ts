@@ -1,6 +1,7 @@
 /** What counts for an agent, and how a change of it becomes known exactly once. */
 import { sql } from 'kysely';
 import * as audit from '#audit';
+import { LOCKS } from '#platform/advisory-locks';
 import { emit } from '#platform/events';
 import type { Scope } from '#platform/scope';
 import type { PresenceRow } from './tables.ts';
@@ -36,7 +37,7 @@ export async function changing(
   { userId, action }: Change,
   change: (scope: Scope) => Promise<unknown>,
 ): Promise<AgentState> {
-  await sql`select pg_advisory_xact_lock(hashtextextended(${userId}, 4270020))`.execute(scope.db);
+  await sql`select pg_advisory_xact_lock(hashtextextended(${userId}, ${LOCKS.agentState}))`.execute(scope.db);
   const before = await whatCounts(scope, userId);
   await change(scope);
   const after = await whatCounts(scope, userId);

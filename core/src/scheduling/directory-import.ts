@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import type { z } from 'zod';
 import * as audit from '#audit';
+import { LOCKS } from '#platform/advisory-locks';
 import { InvalidInput, type InputIssue } from '#platform/errors';
 import { emitAll } from '#platform/events';
 import { parse } from '#platform/input';
@@ -109,8 +110,6 @@ export const PROVIDER_ROLES = kind({
     ),
 });
 
-const IMPORT_LOCK = 4_270_006;
-
 /** The outcomes are in the order of the records. */
 export async function importInto<T extends DirectoryTable, S extends z.ZodType<{ externalId: string }>>(
   scope: Scope,
@@ -123,7 +122,7 @@ export async function importInto<T extends DirectoryTable, S extends z.ZodType<{
 
   return transact(scope, async (scope) => {
     // One import at a time: an equal row that another one is writing would be neither written here nor visible.
-    await sql`select pg_advisory_xact_lock(${IMPORT_LOCK}::bigint)`.execute(scope.db);
+    await sql`select pg_advisory_xact_lock(${LOCKS.directoryImport}::bigint)`.execute(scope.db);
     const resolved = await resolveReferences(scope, parsed);
     const rows = resolved.flatMap((record) =>
       'outcome' in record ? [] : { ...kind.toRow(scope, record), external_id: record.externalId },

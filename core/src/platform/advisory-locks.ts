@@ -1,0 +1,17 @@
+/**
+ * The numbers of Postgres's advisory locks, which are one space for the whole database: each has one purpose here,
+ * in code and in migrations. Whoever shares a number waits for strangers.
+ */
+export const LOCKS = {
+  migration: 4_270_001,
+  /** Taken by `sequence_events()`. */
+  eventSequence: 4_270_002,
+  /** Taken shared by `use_patient_search()`. */
+  nameIndex: 4_270_003,
+  auditSeal: 4_270_004,
+  directoryImport: 4_270_006,
+  /** Seeds of the hash of an id. The first two are taken by `lock_time()`. */
+  providerTime: 4_270_010,
+  patientTime: 4_270_011,
+  agentState: 4_270_020,
+} as const;

@@ -14,11 +14,11 @@ import * as audit from '#audit';
 import { onViolation } from '#platform/database';
 import { NotFound } from '#platform/errors';
 import { emit } from '#platform/events';
-import { type Once, once } from '#platform/idempotency';
+import { forgetKeysOf, type Once, once } from '#platform/idempotency';
 import { idOf, isUuid, parse } from '#platform/input';
 import { PageInput, decodeCursor, toPage, type Page } from '#platform/page';
 import type { KeyColumn } from '#platform/rotation';
-import { type Scope, afterCommit, transact } from '#platform/scope';
+import { type Scope, afterCommit, asSystem, transact } from '#platform/scope';
 import { EmailTaken, ExternalIdTaken, StalePatient } from './care/errors.ts';
 import { FACTS, defaults, differences, isDeath, isRename, merged } from './care/facts.ts';
 import {
@@ -79,8 +79,8 @@ export const wrappedKeys: KeyColumn = { table: 'patients', column: 'data_key' };
 const PATIENT = { resourceType: 'Patient' } as const;
 
 /**
- * Creates a patient. Staff only. Throws InvalidInput, {@link EmailTaken}, {@link ExternalIdTaken},
- * IdempotencyMismatch, Forbidden.
+ * Creates a patient. Staff only. Throws InvalidInput, {@link EmailTaken}, {@link ExternalIdTaken}, NotFound (a repeat,
+ * at the moment of an erasure), IdempotencyMismatch, Forbidden.
  */
 export async function createPatient(scope: Scope, input: NewPatient): Promise<Patient> {
   const { idempotencyKey: key, ...fields } = parseNewPatient(scope, input);
@@ -206,8 +206,9 @@ export async function restorePatient(
 }
 
 /**
- * Destroys the patient's key and everything sealed with it, for good, and the hashes it could be found by. What
- * remains names nobody: the row with its ids, status, settings and times. Admins only.
+ * Destroys the patient's key and everything sealed with it, for good, and the hashes and the external id it could be
+ * found by, and the idempotency keys it was written under. What remains names nobody: the row with its id, status,
+ * settings and times. Who is brought again, by hand or by an import, is a new patient. Admins only.
  * Throws NotFound (also when erased already), IdempotencyMismatch, Forbidden.
  */
 export async function erasePatient(
@@ -226,10 +227,11 @@ export async function erasePatient(
       await scope.db
         .updateTable('patients')
         .set({ data_key: null, identity: null, details: null, email_index: null, phone_index: null, search_id: null })
-        .set({ import_hash: null, erased_at: now, updated_at: now, version: row.version + 1 })
+        .set({ external_id: null, import_hash: null, erased_at: now, updated_at: now, version: row.version + 1 })
         .set({ deleted_at: row.deleted_at === null ? now : row.deleted_at.toISOString() })
         .where('id', '=', id)
         .execute();
+      await transact(asSystem(scope), (scope) => forgetKeysOf(scope, { resultId: id }));
       afterCommit(scope, () => forgetKey(scope, row));
       await audit.record(scope, { action, ...PATIENT, resourceId: id });
       await emit(scope, 'patient.erased', { patientId: id });

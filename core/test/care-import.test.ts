@@ -114,7 +114,7 @@ describe('importPatients', () => {
   );
 
   test(
-    'keeps a deleted patient deleted and an erased one erased',
+    'keeps a deleted patient deleted and an erased one erased: who is brought again is somebody new',
     sandboxed(async (scope) => {
       await outcomes(scope, [record('a'), record('b')]);
       const [a, b] = [await care.findByExternalId(scope, 'a'), await care.findByExternalId(scope, 'b')];
@@ -122,8 +122,10 @@ describe('importPatients', () => {
       await care.deletePatient(scope, a.id);
       await care.erasePatient(as(scope, 'admin'), b.id);
       const changed = [record('a', { lastName: 'King' }), record('b', { lastName: 'King' })];
-      assert.deepEqual(await outcomes(scope, changed), ['updated', 'externalId']);
-      assert.equal((await care.patients(scope)).items.length, 0);
+      assert.deepEqual(await outcomes(scope, changed), ['updated', 'created']);
+      const [again] = (await care.patients(scope)).items;
+      assert.deepEqual([again?.node.externalId, again?.node.version], ['b', 1]);
+      assert.equal(await care.findPatient(scope, b.id), null);
       assert.equal((await care.restorePatient(scope, a.id)).lastName, 'King');
     }),
   );

@@ -1,5 +1,6 @@
 /** How accounts end, and what is forgotten in time. */
 import { sql } from 'kysely';
+import { forgetKeysOf } from '#platform/idempotency';
 import type { Scope } from '#platform/scope';
 import { endSessions } from './session.ts';
 
@@ -25,6 +26,7 @@ export async function eraseUser(scope: Scope, id: string): Promise<void> {
     .where('id', '=', id)
     .execute();
   await scope.db.deleteFrom('identities').where('user_id', '=', id).execute();
+  await forgetKeysOf(scope, { actorId: id });
   await scope.db
     .updateTable('sessions')
     .set({ ip_address: null, user_agent: null })

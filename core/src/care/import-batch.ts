@@ -55,7 +55,6 @@ export async function planImport(scope: Scope, items: readonly Item[]): Promise<
   for (const item of items) {
     const patient = known.get(item.record.externalId);
     if (patient === undefined) creations.push(creationOf(scope, item));
-    else if (patient.erased) settled.set(item, refused('externalId', 'this patient has been erased'));
     else if (patient.hash?.equals(item.hash)) settled.set(item, { outcome: 'unchanged', patientId: patient.id });
     else stale.set(patient.id, item);
   }
@@ -113,22 +112,16 @@ export async function updateAll(scope: Scope, updates: readonly Update[], genera
 interface Known {
   readonly id: string;
   readonly hash: Buffer | null;
-  readonly erased: boolean;
 }
 
 async function knownPatients(scope: Scope, items: readonly Item[]): Promise<Map<string, Known>> {
   const externalIds = items.map(({ record }) => record.externalId);
   const rows = await scope.db
     .selectFrom('patients')
-    .select(['id', 'external_id', 'import_hash', 'erased_at'])
+    .select(['id', 'external_id', 'import_hash'])
     .where('external_id', '=', sql<string>`any(${externalIds})`)
     .execute();
-  return new Map(
-    rows.map(({ id, external_id, import_hash, erased_at }) => [
-      external_id as string,
-      { id, hash: import_hash, erased: erased_at !== null },
-    ]),
-  );
+  return new Map(rows.map(({ id, external_id, import_hash }) => [external_id as string, { id, hash: import_hash }]));
 }
 
 async function lockRows(scope: Scope, ids: readonly string[]): Promise<PatientRow[]> {

@@ -76,6 +76,12 @@ function hashOf({ vault }: Scope, key: string): string {
   return hmac(vault.keyFor('idempotency:key'), key).toString('base64url');
 }
 
+/** Forgets the keys under which this was made or changed, or those of this actor: for what is erased. For the system. */
+export async function forgetKeysOf({ db }: Scope, of: { resultId: string } | { actorId: string }): Promise<void> {
+  const [column, id] = 'resultId' in of ? (['result_id', of.resultId] as const) : (['actor_id', of.actorId] as const);
+  await db.deleteFrom('idempotency_keys').where(column, '=', id).execute();
+}
+
 const KEPT_HOURS = 30 * 24;
 
 /** Forgets the keys of more than thirty days ago: nobody repeats a request so late. Returns how many. */

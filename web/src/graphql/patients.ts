@@ -156,7 +156,7 @@ builder.mutationFields((t) => ({
     type: Patient,
     authScopes: staff,
     complexity: WRITE,
-    errors: { types: [InvalidInput, care.EmailTaken, care.ExternalIdTaken, IdempotencyMismatch] },
+    errors: { types: [NotFound, InvalidInput, care.EmailTaken, care.ExternalIdTaken, IdempotencyMismatch] },
     args: { input: t.arg({ type: CreatePatientInput, required: true }), idempotencyKey: t.arg.string() },
     resolve: (_root, { input, idempotencyKey }, { scope }) => care.createPatient(scope, { ...input, idempotencyKey }),
   }),
@@ -198,7 +198,8 @@ builder.mutationFields((t) => ({
   }),
   erasePatient: t.field({
     type: Done,
-    description: 'Destroys the patient’s key, and with it everything that identifies them. It cannot be undone.',
+    description:
+      'Destroys the patient’s key, and with it everything that identifies them, and the external id. It cannot be undone; who is brought again is a new patient.',
     authScopes: { admin: true },
     complexity: WRITE,
     errors: { types: [NotFound, IdempotencyMismatch] },

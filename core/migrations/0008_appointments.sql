@@ -170,7 +170,8 @@ create function taken_time(providers uuid[], from_at timestamptz, until_at times
   language sql stable security definer
   set search_path = public, pg_temp
   as $$
-    select a.provider_id, case when current_user_role() <> 'patient' or a.patient_id = current_patient_id() then a.id end,
+    select a.provider_id, case when (select current_user_role()) <> 'patient' or a.patient_id = (select current_patient_id())
+        then a.id end,
       a.service, a.starts_at, a.ends_at, a.blocks_from, a.blocks_until
     from appointments a
     where a.provider_id = any (providers)

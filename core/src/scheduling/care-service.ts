@@ -118,7 +118,7 @@ function lock({ db }: Scope, service: CareServiceType): Promise<CareServiceRow> 
     .selectFrom('care_services')
     .selectAll()
     .where('service', '=', service)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirstOrThrow();
 }
 

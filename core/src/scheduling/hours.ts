@@ -71,14 +71,14 @@ async function changeProvider(
   });
 }
 
-/** For this transaction alone to change. Throws {@link NotFound}. */
+/** For this transaction alone to change; who books with the provider does not wait for it. Throws {@link NotFound}. */
 export async function lockProvider({ db }: Scope, id: string): Promise<{ id: string; version: number }> {
   if (!isUuid(id)) throw new NotFound('Provider');
   return db
     .selectFrom('providers')
     .select(['id', 'version'])
     .where('id', '=', id)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirstOrThrow(() => new NotFound('Provider'));
 }
 

@@ -112,10 +112,16 @@ function configured({ config }: App): RateLimitSettings {
   };
 }
 
+/** The address that is printed at the start leads there. */
 function explorerRoutes(): Routes {
-  return Object.fromEntries(
-    explorerPaths.map((path) => [path, { GET: ({ request, response }) => serveExplorer(path, request, response) }]),
-  );
+  const served = explorerPaths.map((path): [string, Routes[string]] => [
+    path,
+    { GET: ({ request, response }) => serveExplorer(path, request, response) },
+  ]);
+  return {
+    '/': { GET: ({ response }) => void response.writeHead(302, { Location: '/graphiql', 'Content-Length': 0 }).end() },
+    ...Object.fromEntries(served),
+  };
 }
 
 function listen({ server }: HttpServer, { port, host }: ApiOptions): Promise<void> {

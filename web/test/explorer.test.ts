@@ -27,6 +27,11 @@ describe('the explorer', () => {
     }
   });
 
+  test('is where the bare address leads', async () => {
+    const response = await api.fetch('/', { redirect: 'manual' });
+    assert.deepEqual([response.status, response.headers.get('location')], [302, '/graphiql']);
+  });
+
   for (const [accepted, encoding] of [
     ['gzip, br', 'gzip'],
     ['identity', null],

@@ -21,7 +21,9 @@ describe('in production', () => {
   });
 
   test('there is no explorer', async () => {
-    assert.equal((await api.fetch('/graphiql')).status, 404);
+    for (const path of ['/', '/graphiql']) {
+      assert.equal((await api.fetch(path, { redirect: 'manual' })).status, 404);
+    }
   });
 
   test('metrics need their token', async () => {

@@ -51,6 +51,11 @@ describe('too many requests', () => {
       { headers },
     );
     assert.equal(more.status, 429);
+    for (const accept of ['*/*', 'application/json', 'text/html, application/json']) {
+      const again = 'mutation { refreshToken(refreshToken: "x") { __typename } }';
+      const { status, headers: told } = await api.graphql(again, {}, { headers: { ...headers, accept } });
+      assert.deepEqual([accept, status, told.has('retry-after')], [accept, 429, true]);
+    }
     const session = await api.fetch('/session', {
       method: 'POST',
       headers: { ...headers, 'content-type': 'application/json' },

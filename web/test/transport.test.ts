@@ -70,11 +70,10 @@ describe('a body', () => {
 describe('a mutation', () => {
   test('is not carried out by GET', async () => {
     const query = encodeURIComponent('mutation { logout }');
-    const response = await api.fetch(`/graphql?query=${query}`, {
-      headers: { accept: 'application/graphql-response+json' },
-    });
-    assert.equal(response.status, 405);
-    assert.equal(response.headers.get('allow'), 'POST');
+    for (const accept of ['application/graphql-response+json', 'application/json', '*/*']) {
+      const response = await api.fetch(`/graphql?query=${query}`, { headers: { accept } });
+      assert.deepEqual([accept, response.status, response.headers.get('allow')], [accept, 405, 'POST']);
+    }
   });
 });
 

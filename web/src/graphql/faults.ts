@@ -81,7 +81,7 @@ export function rateLimited(retryAfterSeconds: number, requestId: string): Graph
   return fault('RATE_LIMITED', `Too many requests; try again in ${retryAfterSeconds} s`, {
     retryAfterSeconds,
     requestId,
-    http: { status: 429, headers: { 'Retry-After': String(retryAfterSeconds) } },
+    http: { status: 429, spec: false, headers: { 'Retry-After': String(retryAfterSeconds) } },
   });
 }
 

@@ -149,7 +149,7 @@ function nameOf({ operationName }: OperationRequest): string | null {
 
 function refuseChange({ definition }: Operation): void {
   if (definition.operation === OperationTypeNode.QUERY) return;
-  const http = { status: 405, headers: { Allow: 'POST' } };
+  const http = { status: 405, spec: false, headers: { Allow: 'POST' } };
   if (definition.operation === OperationTypeNode.MUTATION) {
     throw fault('BAD_USER_INPUT', 'A mutation must be sent by POST', { http });
   }

@@ -192,7 +192,7 @@ describe('jobs', () => {
 
   describe('queueCounts', () => {
     it(
-      'tells what waits and what is for later',
+      'tells what waits, what is for later, and of what there is none',
       committed(async (scope) => {
         await add('counted', {});
         await add('counted', {}, { startAt: Temporal.Instant.from('2999-01-01T00:00:00Z') });
@@ -200,6 +200,9 @@ describe('jobs', () => {
         assert.deepEqual(
           counts.filter(({ queue }) => queue === 'counted'),
           [
+            { queue: 'counted', state: 'active', jobs: 0 },
+            { queue: 'counted', state: 'failed', jobs: 0 },
+            { queue: 'counted', state: 'retry', jobs: 0 },
             { queue: 'counted', state: 'scheduled', jobs: 1 },
             { queue: 'counted', state: 'waiting', jobs: 1 },
           ],

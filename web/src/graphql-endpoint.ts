@@ -95,6 +95,7 @@ function createRun({ limits, metrics, operate }: EndpointOptions): Run {
   return async (request, asked) => {
     let type = 'unknown';
     let label = 'unknown';
+    const startedAt = performance.now();
     const result = await operate(request, {
       ...asked,
       async onOperation(operation) {
@@ -104,7 +105,8 @@ function createRun({ limits, metrics, operate }: EndpointOptions): Run {
         await admit(operation, asked.actor, asked.origin);
       },
     });
-    metrics.graphql({ type, operation: label, outcome: outcomeOf(result) });
+    const seconds = (performance.now() - startedAt) / 1_000;
+    metrics.graphql({ type, operation: label, outcome: outcomeOf(result) }, seconds);
     return result;
   };
 }

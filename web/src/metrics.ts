@@ -6,7 +6,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 
 export interface Metrics {
   http(labels: { method: string; route: string; status: number }, seconds: number): void;
-  graphql(labels: { type: string; operation: string; outcome: string }): void;
+  graphql(labels: { type: string; operation: string; outcome: string }, seconds: number): void;
   /** The text of all metrics; what is only known by asking is asked for now. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -40,6 +40,13 @@ export function createMetrics(readings: readonly Reading[]): Metrics {
     labelNames: ['type', 'operation', 'outcome'],
     registers,
   });
+  const durations = new Histogram({
+    name: 'careflex_graphql_operation_duration_seconds',
+    help: 'Time from an operation to its result, or to the beginning of its stream, by its root field',
+    labelNames: ['type', 'operation'],
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers,
+  });
   for (const reading of readings) {
     const { name, help, labels = [] } = reading;
     const gauge: Gauge = new Gauge({
@@ -59,7 +66,10 @@ export function createMetrics(readings: readonly Reading[]): Metrics {
     http({ method, route, status }, seconds) {
       requests.observe({ method: METHODS.has(method) ? method : 'other', route, status }, seconds);
     },
-    graphql: (labels) => operations.inc(labels),
+    graphql({ type, operation, outcome }, seconds) {
+      operations.inc({ type, operation, outcome });
+      durations.observe({ type, operation }, seconds);
+    },
     render: () => registry.metrics(),
     contentType: registry.contentType,
   };

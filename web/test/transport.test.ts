@@ -161,9 +161,17 @@ describe('for operators', () => {
 
   test('/metrics counts requests and operations by names of the schema only', async () => {
     await api.graphql('query MyOwnName { me { id } }');
+    await api.graphql('query MyOwnName { MyOwnName: me { id } __typename }');
+    await api.graphql('{ MyOwnName }');
     const text = await (await api.fetch('/metrics')).text();
     for (const found of [
       /careflex_graphql_operations_total\{type="query",operation="me",outcome="ok"\} \d/,
+      /careflex_graphql_operation_duration_seconds_count\{type="query",operation="me"\} \d/,
+      /careflex_graphql_operation_duration_seconds_count\{type="query",operation="several"\} \d/,
+      /careflex_graphql_operation_duration_seconds_count\{type="unknown",operation="unknown"\} \d/,
+      /careflex_jobs\{queue="verification-code",state="waiting"\} 0/,
+      /careflex_jobs\{queue="housekeeping",state="failed"\} 0/,
+      /careflex_jobs\{queue="dead-letter",state="waiting"\} 0/,
       /careflex_http_request_duration_seconds_count\{method="POST",route="\/graphql",status="200"\} \d/,
       /careflex_database_connections\{state="idle"\} \d/,
       /careflex_audit_seal_lag_seconds \d/,

@@ -144,15 +144,23 @@ export interface QueueCount {
   readonly jobs: number;
 }
 
-/** How many unfinished jobs there are, by queue and state. Counted now, so it also tells when no worker runs. */
+/**
+ * How many unfinished jobs there are, for every queue and every state, none as well. Counted now, so it also tells
+ * when no worker runs.
+ */
 export async function queueCounts(scope: Scope): Promise<QueueCount[]> {
   return transact(asSystem(scope), async ({ db }) => {
     // The list of states is the predicate of pg-boss's index over live jobs.
     const { rows } = await sql<{ queue: string; state: QueueCount['state']; jobs: number }>`
-      select name as queue, count(*) as jobs,
-        case when state <> 'created' then state::text when start_after > now() then 'scheduled' else 'waiting' end as state
-      from pgboss.job where state in ('created', 'retry', 'active', 'failed') and name not like '\\_\\_%'
-      group by 1, 3 order by 1, 3`.execute(db);
+      with found as (
+        select name as queue, count(*) as jobs,
+          case when state <> 'created' then state::text when start_after > now() then 'scheduled' else 'waiting' end as state
+        from pgboss.job where state in ('created', 'retry', 'active', 'failed') group by 1, 3
+      )
+      select queue, state, coalesce(jobs, 0) as jobs
+      from (select name as queue from pgboss.queue where name not like '\\_\\_%') as declared
+      cross join unnest(array['active', 'failed', 'retry', 'scheduled', 'waiting']) as state
+      left join found using (queue, state) order by 1, 2`.execute(db);
     return rows;
   });
 }

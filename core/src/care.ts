@@ -329,7 +329,10 @@ export async function patients(scope: Scope, input: PatientList = {}): Promise<P
 }
 
 const PatientSearch = PageInput.extend({ query: z.string() });
-/** `query`: words of the name in any order, each at least its first letters; an ISO date of birth narrows. */
+/**
+ * `query`: words of the name in any order, each at least its first letters; a date of birth narrows, in ISO form or in
+ * that of the clinic’s country.
+ */
 export type PatientSearch = z.input<typeof PatientSearch>;
 
 /**
@@ -339,7 +342,7 @@ export type PatientSearch = z.input<typeof PatientSearch>;
  */
 export async function searchPatients(scope: Scope, input: PatientSearch): Promise<Page<Patient>> {
   const { query: text, first, after } = parse(PatientSearch, input);
-  const query = parseQuery(text);
+  const query = parseQuery(scope, text);
   const action = 'patient.search';
   await permitStaff(scope, action);
 

@@ -87,6 +87,45 @@ describe('searchPatients', () => {
     );
   }
 
+  for (const [region, query, found] of [
+    ['US', 'may roberts 07/03/2009', 'May July'],
+    ['US', '7/3/2009 may', 'May July'],
+    ['US', 'may 7-3-2009', 'May July'],
+    ['US', 'may 3.7.2009', 'May July'],
+    ['DE', 'may roberts 07/03/2009', 'May March'],
+    ['GB', 'may 07-03-2009', 'May March'],
+    ['DE', 'may 7.3.2009', 'May March'],
+    ['DE', 'may 2009-07-03', 'May July'],
+  ] as const) {
+    test(
+      `reads the date in ${query} as it is meant in ${region}`,
+      sandboxed(async (scope) => {
+        await named(scope, 'May July/Roberts/2009-07-03', 'May March/Roberts/2009-03-07', 'May/Roberts');
+        const there = { ...scope, clinic: { ...scope.clinic, region } };
+        assert.deepEqual(await search(there, query), [`${found} Roberts`]);
+      }),
+    );
+  }
+
+  for (const [query, expected] of [
+    ['may 13/25/2009', /^expected at most one date of birth, such as 1980-03-08 or 03\/08\/1980$/],
+    ['may 07/03/2009 2009-07-03', /^expected at most one date of birth/],
+    ['may 7/3/09', /^expected names, and digits only as a date of birth such as 1980-03-08 or 03\/08\/1980$/],
+    ['may 2009', /^expected names/],
+    ['2125550123', /^expected names/],
+    ['may 07/03/20091', /^expected names/],
+  ] as const) {
+    test(
+      `says what is expected instead of ${query}`,
+      sandboxed(async (scope) => {
+        await assert.rejects(search(scope, query), (error) => {
+          assert.ok(error instanceof InvalidInput);
+          return expected.test(error.issues[0]?.message ?? '');
+        });
+      }),
+    );
+  }
+
   test(
     'goes by the sound only when nobody is spelled so',
     sandboxed(async (scope) => {

@@ -27,17 +27,31 @@ const MAX_QUERY = 200;
 const MAX_WORDS = 8;
 
 /** Throws {@link InvalidInput}. */
-export function parseQuery(text: string): Query {
+export function parseQuery({ clinic }: Scope, text: string): Query {
   const issue = (message: string) => new InvalidInput([{ path: ['query'], message }]);
   if (text.length > MAX_QUERY) throw issue(`expected at most ${MAX_QUERY} characters`);
-  const dates = text.match(/\d{4}-\d{2}-\d{2}/g) ?? [];
-  if (dates.length > 1 || dates.some((date) => !z.iso.date().safeParse(date).success)) {
-    throw issue('expected at most one date of birth, such as 1980-03-08');
+  const monthFirst = clinic.region === 'US';
+  const dates = [...text.matchAll(DATE)].map((match) => ({ typed: match[0], iso: toIso(match, monthFirst) }));
+  const example = `1980-03-08 or ${monthFirst ? '03/08/1980' : '08/03/1980'}`;
+  if (dates.length > 1 || dates.some(({ iso }) => !z.iso.date().safeParse(iso).success)) {
+    throw issue(`expected at most one date of birth, such as ${example}`);
   }
-  const words = wordsOf(dates.reduce((rest, date) => rest.replace(date, ' '), text));
+  const words = wordsOf(dates.reduce((rest, { typed }) => rest.replace(typed, ' '), text));
+  if (words.some((word) => /^\p{N}+$/u.test(word))) {
+    throw issue(`expected names, and digits only as a date of birth such as ${example}`);
+  }
   if (words.join('').length < MIN_PREFIX) throw issue('expected at least two letters of a name');
   if (words.length > MAX_WORDS) throw issue(`expected at most ${MAX_WORDS} words`);
-  return { words, dateOfBirth: dates[0] ?? null };
+  return { words, dateOfBirth: dates[0]?.iso ?? null };
+}
+
+/** Year, month and day; or two numbers, whose order is the country's unless dots part them, and the year. */
+const DATE = /(?<!\d)(?:\d{4}-\d{2}-\d{2}|(\d{1,2})([/.-])(\d{1,2})\2(\d{4}))(?!\d)/g;
+
+function toIso([typed, first, separator, second, year]: RegExpExecArray, monthFirst: boolean): string {
+  if (first === undefined || second === undefined) return typed;
+  const [month, day] = monthFirst && separator !== '.' ? [first, second] : [second, first];
+  return `${year}-${month.padStart(2, '0')}-${day.padStart(2, '0')}`;
 }
 
 /** Throws {@link InvalidInput} and {@link SearchExpired} for a cursor that is none, or no longer. */

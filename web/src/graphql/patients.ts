@@ -88,7 +88,8 @@ builder.queryFields((t) => ({
   }),
   searchPatients: t.field({
     type: PatientConnection,
-    description: 'By the first letters of names in any order; a date of birth narrows. Accents and case do not count.',
+    description:
+      'By the first letters of names in any order; a date of birth narrows, as 1980-03-08 or as it is written in the clinic’s country. Accents and case do not count.',
     authScopes: staff,
     complexity: pageCost,
     args: { query: t.arg.string({ required: true }), first: t.arg.int(), after: t.arg.string() },

@@ -6,6 +6,7 @@ import path from 'node:path';
 const BENCHES: Readonly<Record<string, readonly string[]>> = {
   import: ['10000'],
   search: ['100000'],
+  slots: ['50'],
   audit: [],
   graphql: [],
   live: ['1000', '60'],

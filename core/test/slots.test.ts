@@ -131,4 +131,33 @@ describe('availableSlots', () => {
       await assert.rejects(times(scope, { patientId: randomUUID() }), NotFound);
     }),
   );
+
+  test(
+    'take as many statements for many providers and visits as for one',
+    sandboxed(async (scope) => {
+      const patientId = await newPatient(scope);
+      const count = async () => {
+        let statements = 0;
+        const db = scope.db.withPlugin({
+          transformQuery: ({ node }) => node,
+          transformResult: async ({ result }) => {
+            statements++;
+            return result;
+          },
+        });
+        const slots = await scheduling.availableSlots({ ...scope, db }, search({ patientId }));
+        return { statements, slots: slots.length };
+      };
+      await newProvider(scope);
+      const one = await count();
+      for (let i = 0; i < 5; i++) {
+        const providerId = await newProvider(scope);
+        for (const hours of [0, 2]) await booked(scope, { providerId, startsAt: TOMORROW_AT_TEN.add({ hours }) });
+      }
+      const many = await count();
+      assert.deepEqual([one.slots, many.slots], [8, 38]);
+      assert.ok(one.statements > 3);
+      assert.equal(many.statements, one.statements);
+    }),
+  );
 });

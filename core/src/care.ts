@@ -58,7 +58,7 @@ export { patientsOnRecord } from './care/on-record.ts';
 export { type Progress, rebuildSearchIndex } from './care/rebuild.ts';
 export type { Address, Channel, Patient, PatientDetails, PatientStatus, Preferences } from './care/patient.ts';
 export { CHANNELS, PATIENT_STATUSES } from './care/patient.ts';
-export { EmailTaken, ExternalIdTaken, SearchExpired, StalePatient } from './care/errors.ts';
+export { EmailTaken, EmailUnproven, ExternalIdTaken, SearchExpired, StalePatient } from './care/errors.ts';
 export { normaliseEmail, normalisePhone } from './care/input.ts';
 
 declare module '#platform/events' {
@@ -107,9 +107,9 @@ export async function createPatient(scope: Scope, input: NewPatient): Promise<Pa
 }
 
 /**
- * Changes what `changes` names; null clears. A patient may change their own contact data and preferences only.
- * Throws NotFound, InvalidInput, {@link EmailTaken}, {@link ExternalIdTaken}, {@link StalePatient},
- * IdempotencyMismatch, Forbidden.
+ * Changes what `changes` names; null clears. A patient may change their own contact data and preferences only, and of
+ * the e-mail address only clear it. Throws NotFound, InvalidInput, {@link EmailUnproven}, {@link EmailTaken},
+ * {@link ExternalIdTaken}, {@link StalePatient}, IdempotencyMismatch, Forbidden.
  */
 export async function updatePatient(scope: Scope, patientId: string, changes: PatientChanges): Promise<Patient> {
   const id = idOf(patientId);
@@ -117,7 +117,7 @@ export async function updatePatient(scope: Scope, patientId: string, changes: Pa
   const action = 'patient.update';
   const named = FACTS.filter((fact) => fields[fact] !== undefined);
   await permitRecord(scope, id, action);
-  await permitChange(scope, id, named);
+  await permitChange(scope, id, fields);
 
   return transact(scope, (scope) =>
     repeatable(scope, { key, operation: action, input: { id, version, ...fields } }, async () => {

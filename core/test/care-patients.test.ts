@@ -265,7 +265,6 @@ describe('updatePatient', () => {
       const { id } = await care.createPatient(scope, aPatient());
       const own = as(scope, actor('patient', { patientId: id }));
       const allowed = {
-        email: 'ada@example.test',
         phone: '212 555 0123',
         furtherPhones: ['212 555 0124'],
         address: { lines: ['1 Main St'] },
@@ -274,7 +273,7 @@ describe('updatePatient', () => {
         preferences: { channels: [] },
       };
       const updated = await care.updatePatient(own, id, allowed);
-      assert.deepEqual([updated.email, updated.phone, updated.version], ['ada@example.test', '+12125550123', 2]);
+      assert.deepEqual([updated.phone, updated.version], ['+12125550123', 2]);
       for (const denied of [
         { lastName: 'King' },
         { dateOfBirth: '1990-01-01' },
@@ -285,6 +284,29 @@ describe('updatePatient', () => {
         const entry = await lastEntry(scope);
         assert.deepEqual([entry?.outcome, entry?.changedFields], ['DENIED', Object.keys(denied)]);
       }
+    }),
+  );
+});
+
+describe('an e-mail address that a patient gives', () => {
+  test(
+    'is refused alike whether another patient has it or not, and may be cleared',
+    sandboxed(async (scope) => {
+      await care.createPatient(scope, aPatient({ email: 'taken@example.test' }));
+      const { id } = await care.createPatient(scope, aPatient({ email: 'ada@example.test' }));
+      const clinic = { ...scope.clinic, phone: '+12125550100' };
+      const own = { ...as(scope, actor('patient', { patientId: id })), clinic };
+      for (const email of ['taken@example.test', 'free@example.test', 'ada@example.test']) {
+        await assert.rejects(care.updatePatient(own, id, { email, language: 'es' }), (thrown) => {
+          assert.ok(thrown instanceof care.EmailUnproven);
+          assert.equal(thrown.message, 'To change your e-mail address please call the clinic at +12125550100');
+          return thrown.phone === '+12125550100';
+        });
+        const entry = await lastEntry(scope);
+        assert.deepEqual([entry?.outcome, entry?.changedFields], ['DENIED', ['email', 'language']]);
+      }
+      assert.equal((await care.getPatient(own, id)).language, 'en');
+      assert.equal((await care.updatePatient(own, id, { email: null })).email, null);
     }),
   );
 });

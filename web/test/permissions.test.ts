@@ -243,11 +243,14 @@ describe('a patient', () => {
     const { body } = await api.graphql('{ me { patient { id } } }', {}, { as: patient });
     assert.deepEqual(body.data, { me: { patient: { id: patient.patientId } } });
     const update =
-      'mutation($id: ID!, $in: UpdatePatientInput!) { updatePatient(id: $id, input: $in) { ... on Patient { language } } }';
+      'mutation($id: ID!, $in: UpdatePatientInput!) { updatePatient(id: $id, input: $in) { ... on Patient { language } ... on Problem { code } } }';
     const allowed = await api.graphql(update, { id: patient.patientId, in: { language: 'es' } }, { as: patient });
     assert.deepEqual(allowed.body.data, { updatePatient: { language: 'es' } });
     const refused = await api.graphql(update, { id: patient.patientId, in: { lastName: 'Other' } }, { as: patient });
     assert.equal(refused.body.errors?.[0]?.extensions['code'], 'FORBIDDEN');
+    const email = { email: 'new@example.com' };
+    const unproven = await api.graphql(update, { id: patient.patientId, in: email }, { as: patient });
+    assert.deepEqual(unproven.body.data, { updatePatient: { code: 'EMAIL_UNPROVEN' } });
   });
 
   test('sees who saw their record', async () => {

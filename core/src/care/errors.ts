@@ -8,6 +8,20 @@ export class EmailTaken extends DomainError {
   }
 }
 
+/**
+ * Patients give no new e-mail address themselves: it would tell whether another patient has it, and keep out whom it
+ * belongs to. The clinic writes it, once they know whose it is.
+ */
+export class EmailUnproven extends DomainError {
+  readonly code = 'EMAIL_UNPROVEN';
+  /** The clinic's number in E.164, where it is known. */
+  readonly phone: string | null;
+  constructor(phone: string | null) {
+    super(`To change your e-mail address please call the clinic${phone === null ? '' : ` at ${phone}`}`);
+    this.phone = phone;
+  }
+}
+
 export class ExternalIdTaken extends DomainError {
   readonly code = 'EXTERNAL_ID_TAKEN';
   constructor() {

@@ -2,8 +2,10 @@
 import * as audit from '#audit';
 import { Forbidden, NotFound } from '#platform/errors';
 import { isUuid } from '#platform/input';
-import type { Actor, Scope } from '#platform/scope';
-import type { Facts } from './facts.ts';
+import { type Actor, type Scope, transact } from '#platform/scope';
+import { EmailUnproven } from './errors.ts';
+import { FACTS, type Facts } from './facts.ts';
+import type { ParsedChanges } from './input.ts';
 
 const STAFF: ReadonlySet<Actor['role']> = new Set(['admin', 'agent', 'system']);
 const ADMIN: ReadonlySet<Actor['role']> = new Set(['admin', 'system']);
@@ -39,11 +41,17 @@ export async function permitRecord(scope: Scope, id: string, action: string): Pr
   }
 }
 
-/** Lets patients change their contact data and preferences, and staff everything. Throws {@link Forbidden}. */
-export function permitChange(scope: Scope, id: string, facts: readonly (keyof Facts)[]): Promise<void> {
-  const allowed = isStaff(scope.actor) || facts.every((fact) => OWN.has(fact));
-  const entry = { action: 'patient.update', resourceType: 'Patient', resourceId: id, changedFields: facts };
-  return audit.permit(scope, allowed, entry);
+/**
+ * Lets patients change their contact data and preferences, and staff everything. A patient clears the e-mail address,
+ * and gives no new one. Throws {@link Forbidden}, {@link EmailUnproven}.
+ */
+export async function permitChange(scope: Scope, id: string, changes: Pick<ParsedChanges, keyof Facts>): Promise<void> {
+  const changedFields = FACTS.filter((fact) => changes[fact] !== undefined);
+  const entry = { action: 'patient.update', resourceType: 'Patient', resourceId: id, changedFields };
+  await audit.permit(scope, isStaff(scope.actor) || changedFields.every((fact) => OWN.has(fact)), entry);
+  if (isStaff(scope.actor) || !changes.email) return;
+  await transact(scope, (scope) => audit.record(scope, { ...entry, outcome: 'DENIED' }));
+  throw new EmailUnproven(scope.clinic.phone ?? null);
 }
 
 export function mayReach(actor: Actor, id: string): boolean {

@@ -60,6 +60,13 @@ export const Patient = builder.objectRef<care.Patient>('Patient').implement({
 export const PatientConnection = connectionOf(Patient, 'Patient', readers);
 
 builder.objectType(care.EmailTaken, { name: 'EmailTaken', interfaces: [Problem], authScopes: readers });
+builder.objectType(care.EmailUnproven, {
+  name: 'EmailUnproven',
+  description: 'Patients clear their e-mail address, and give no new one. For that they call the clinic.',
+  interfaces: [Problem],
+  authScopes: readers,
+  fields: (t) => ({ phone: t.exposeString('phone', { nullable: true, description: 'Whom to call, E.164.' }) }),
+});
 builder.objectType(care.ExternalIdTaken, { name: 'ExternalIdTaken', interfaces: [Problem], authScopes: readers });
 builder.objectType(care.StalePatient, {
   name: 'StalePatient',
@@ -152,6 +159,16 @@ const UpdatePatientInput = builder.inputType('UpdatePatientInput', {
   }),
 });
 
+const CHANGE_PROBLEMS = [
+  NotFound,
+  InvalidInput,
+  care.EmailUnproven,
+  care.EmailTaken,
+  care.ExternalIdTaken,
+  care.StalePatient,
+  IdempotencyMismatch,
+];
+
 builder.mutationFields((t) => ({
   createPatient: t.field({
     type: Patient,
@@ -163,12 +180,11 @@ builder.mutationFields((t) => ({
   }),
   updatePatient: t.field({
     type: Patient,
-    description: 'A patient may change their own contact data and preferences.',
+    description:
+      'A patient may change their own contact data and preferences; of the e-mail address they may only clear it.',
     authScopes: readers,
     complexity: WRITE,
-    errors: {
-      types: [NotFound, InvalidInput, care.EmailTaken, care.ExternalIdTaken, care.StalePatient, IdempotencyMismatch],
-    },
+    errors: { types: CHANGE_PROBLEMS },
     args: {
       id: t.arg.id({ required: true }),
       input: t.arg({ type: UpdatePatientInput, required: true }),

@@ -114,6 +114,7 @@ export {
   StaleProvider,
   StaleVersion,
   TooLateToChange,
+  TooManyHolds,
   UNAVAILABILITIES,
 } from './scheduling/errors.ts';
 export { type AppointmentChange, historiesOf } from './scheduling/history.ts';

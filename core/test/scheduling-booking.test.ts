@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import * as scheduling from '#scheduling';
 import { eventsSoFar } from './support/patients.ts';
-import { aBooking, booked, plain, TOMORROW_AT_TEN, undone } from './support/appointments.ts';
-import { sandboxed } from './support/testing.ts';
+import { aBooking, booked, newProvider, plain, TOMORROW_AT_TEN, undone } from './support/appointments.ts';
+import { actor, as, committed, sandboxed } from './support/testing.ts';
 
 describe('schedule', () => {
   test(
@@ -93,6 +94,48 @@ describe('hold', () => {
       assert.deepEqual([visit.id, visit.status, visit.version, visit.notes], [held.id, 'SCHEDULED', 2, 'n']);
       const again = scheduling.schedule(scope, { ...request, holdId: held.id });
       await assert.rejects(again, scheduling.IllegalTransition);
+    }),
+  );
+
+  const at = (i: number) => TOMORROW_AT_TEN.add({ minutes: 30 * i });
+
+  test(
+    'is for three times at once when a patient asks, for any number when staff do',
+    sandboxed(async (scope) => {
+      const request = await aBooking(scope);
+      const own = as(scope, actor('patient', { patientId: request.patientId }));
+      for (const i of [3, 4, 5, 6]) await scheduling.hold(scope, { ...request, startsAt: at(i) });
+      const first = { ...request, idempotencyKey: randomUUID() };
+      const { id: holdId } = await scheduling.hold(own, first);
+      for (const i of [1, 2]) await scheduling.hold(own, { ...request, startsAt: at(i) });
+      const more = { ...request, startsAt: at(7) };
+      await undone(scope, () => assert.rejects(scheduling.hold(own, more), { code: 'TOO_MANY_HOLDS', limit: 3 }));
+      assert.equal((await scheduling.hold(own, first)).id, holdId);
+      const later = { ...own, now: own.now.add({ minutes: 3 }) };
+      await undone(scope, () => scheduling.hold(later, more));
+      await scheduling.schedule(own, { ...request, startsAt: at(0), holdId });
+      assert.equal((await scheduling.hold(own, more)).status, 'HELD');
+    }),
+  );
+
+  test(
+    'is for three times also when a patient asks for many in the same instant',
+    committed(async (scope) => {
+      const request = await aBooking(as(scope, 'system'));
+      const own = as(scope, actor('patient', { patientId: request.patientId }));
+      const answers = await Promise.allSettled(
+        Array.from({ length: 8 }, async (_, i) =>
+          scheduling.hold(own, {
+            ...request,
+            startsAt: at(i),
+            providerId: i % 2 === 0 ? request.providerId : await newProvider(scope),
+          }),
+        ),
+      );
+      assert.equal(answers.filter(({ status }) => status === 'fulfilled').length, 3);
+      for (const answer of answers) {
+        if (answer.status === 'rejected') assert.ok(answer.reason instanceof scheduling.TooManyHolds);
+      }
     }),
   );
 });

@@ -11,7 +11,7 @@ import { Booking, HoldRequest, type Override, type ParsedBooking, startOf, type 
 import { loadRules } from './calendar.ts';
 import { recordChange } from './change.ts';
 import type { ConflictRule } from './conflict.ts';
-import { HoldExpired, PatientNotBookable, ProviderUnavailable } from './errors.ts';
+import { HoldExpired, PatientNotBookable, ProviderUnavailable, TooManyHolds } from './errors.ts';
 import { illegal, lockAppointment, repeatable } from './locking.ts';
 import { isPatient, permitOverride, permitPatient } from './policy.ts';
 import { findProvidersByIds, type Provider } from './provider.ts';
@@ -21,9 +21,9 @@ import { type Claim, takingTime } from './taking-time.ts';
 import type { Wanted } from './wanted.ts';
 
 /**
- * Keeps a time for some minutes, three unless told otherwise, in which nobody else can have it; then it lapses.
- * Throws NotFound, InvalidInput, AppointmentConflict, PatientNotBookable, ProviderUnavailable, IdempotencyMismatch,
- * Forbidden.
+ * Keeps a time for some minutes, three unless told otherwise, in which nobody else can have it; then it lapses. A
+ * patient can keep three times at once. Throws NotFound, InvalidInput, AppointmentConflict, TooManyHolds,
+ * PatientNotBookable, ProviderUnavailable, IdempotencyMismatch, Forbidden.
  */
 export async function hold(scope: Scope, input: HoldRequest): Promise<Appointment> {
   const { idempotencyKey: key, ...request } = parse(HoldRequest, input);
@@ -35,12 +35,30 @@ export async function hold(scope: Scope, input: HoldRequest): Promise<Appointmen
       await bookablePatient(scope, request.patientId);
       const wanted = await wantedBy(scope, request);
       await claim(scope, wanted);
+      await mustHaveHoldsLeft(scope, request.patientId);
       const expiresAt = scope.now.add({ minutes: request.expiresInMinutes }).toString();
       const row = await insert(scope, wanted, { status: 'HELD', expires_at: expiresAt, held_by: scope.actor.id });
       await recordChange(scope, row, { topic: 'appointment.held', action, from: null, changedFields: PLACED });
       return row;
     }),
   );
+}
+
+const MAX_HOLDS = 3;
+
+/** Of a patient; whoever else counts waits for the lock on the patient's time. Throws {@link TooManyHolds}. */
+async function mustHaveHoldsLeft({ actor, db, now }: Scope, patientId: string): Promise<void> {
+  if (!isPatient(actor)) return;
+  const held = await db
+    .selectFrom('appointments')
+    .select('id')
+    .where('patient_id', '=', patientId)
+    .where('held_by', '=', actor.id)
+    .where('status', '=', 'HELD')
+    .where('expires_at', '>', new Date(now.epochMilliseconds))
+    .limit(MAX_HOLDS)
+    .execute();
+  if (held.length === MAX_HOLDS) throw new TooManyHolds(MAX_HOLDS);
 }
 
 /**

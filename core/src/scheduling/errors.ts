@@ -63,6 +63,17 @@ export class HoldExpired extends DomainError {
   }
 }
 
+/** A patient may keep a few times at once, staff as many as they need. */
+export class TooManyHolds extends DomainError {
+  readonly code = 'TOO_MANY_HOLDS';
+  /** How many a patient may have at once. */
+  readonly limit: number;
+  constructor(limit: number) {
+    super(`At most ${limit} times can be held at once; book one of them or wait until it lapses`);
+    this.limit = limit;
+  }
+}
+
 /** Patients change their visits up to a day before. Later they are told whom to call. */
 export class TooLateToChange extends DomainError {
   readonly code = 'TOO_LATE_TO_CHANGE';

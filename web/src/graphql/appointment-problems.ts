@@ -74,6 +74,13 @@ builder.objectType(scheduling.HoldExpired, {
   fields: (t) => ({ expiredAt: t.expose('expiredAt', { type: 'DateTime' }) }),
 });
 
+builder.objectType(scheduling.TooManyHolds, {
+  name: 'TooManyHolds',
+  description: 'Patients keep a few times at once: book one of them, or wait until it lapses.',
+  ...refusal,
+  fields: (t) => ({ limit: t.exposeInt('limit', { description: 'How many at once.' }) }),
+});
+
 builder.objectType(scheduling.TooLateToChange, {
   name: 'TooLateToChange',
   description: 'Patients change their visits up to 24 hours before. Now they call the clinic.',
@@ -108,7 +115,7 @@ const BOOKING = [
 
 /** What each kind of mutation may answer instead of the appointment. */
 export const PROBLEMS = {
-  hold: BOOKING,
+  hold: [...BOOKING, scheduling.TooManyHolds],
   schedule: [...BOOKING, scheduling.HoldExpired, scheduling.IllegalTransition],
   reschedule: [...BOOKING, scheduling.IllegalTransition, scheduling.StaleVersion, scheduling.TooLateToChange],
   update: [...CHANGE, scheduling.StaleVersion],

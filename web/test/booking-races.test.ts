@@ -6,7 +6,11 @@ import { asSuperuser } from '@careflex/core/testing';
 import { dataOf, useApi } from './support/api.ts';
 import { halfHour, type It, newPatient, newProvider, SCHEDULE } from './support/visits.ts';
 
-const api = useApi({ rateLimits: { perAddress: 1_000_000, perPrincipal: 1_000_000 } });
+const api = useApi({
+  rateLimits: { perAddress: 1_000_000, perPrincipal: 1_000_000 },
+  // A slow machine needs longer than a token lasts.
+  environment: { ACCESS_TOKEN_MINUTES: '60' },
+});
 const CALLERS = 64;
 const ROUNDS = 20;
 

@@ -3,19 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import * as audit from '#audit';
 import * as care from '#care';
-import { Forbidden, IdempotencyMismatch, InvalidInput, NotFound } from '#platform/errors';
+import { Forbidden, IdempotencyMismatch, NotFound } from '#platform/errors';
 import { type Scope, transact } from '#platform/scope';
-import { aPatient, eventsSoFar } from './support/patients.ts';
+import { aPatient, eventsSoFar, issuesOf } from './support/patients.ts';
 import { NOW, actor, as, sandboxed } from './support/testing.ts';
-
-const issuesOf = async (attempt: Promise<unknown>) => {
-  const error = await attempt.then(
-    () => assert.fail('accepted'),
-    (thrown: unknown) => thrown,
-  );
-  assert.ok(error instanceof InvalidInput, String(error));
-  return Object.fromEntries(error.issues.map(({ path, message }) => [path.join('.'), message]));
-};
 
 const lastEntry = async (scope: Scope) => (await audit.list(as(scope, 'auditor'), { first: 1 })).items[0]?.node;
 

@@ -137,6 +137,7 @@ describe('schedule', () => {
         ['startsAt', { startsAt: good.startsAt.add({ seconds: 1 }) }],
         ['notes', { notes: 'x'.repeat(5_001) }],
         ['notes', { notes: 'a\u0000b' }],
+        ['notes', { notes: 'a\uD800b' }],
         ['override.reason', { override: { rules: ['TOO_SOON'], reason: ' ' } }],
       ];
       for (const [path, more] of bad) {

@@ -2,7 +2,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { z } from 'zod';
 import { InvalidInput, NotFound } from '#platform/errors';
-import { idOf } from '#platform/input';
+import { idOf, isPrintable, NOT_PRINTABLE } from '#platform/input';
 import { decodeCursor, type Page, type PageInput, toPage } from '#platform/page';
 import type { Scope } from '#platform/scope';
 import { API_KEY_PREFIX } from './authentication.ts';
@@ -23,7 +23,12 @@ export interface ApiKey {
 export const NewApiKey = z.object({
   /** Whom it acts as: staff, never a patient. */
   userId: z.uuid('expected an id').transform(idOf),
-  name: z.string().trim().min(1, 'expected a name').max(100, 'expected at most 100 characters'),
+  name: z
+    .string()
+    .trim()
+    .min(1, 'expected a name')
+    .max(100, 'expected at most 100 characters')
+    .refine(isPrintable, NOT_PRINTABLE),
   /** `patient` covers `patient.read` and every other action on patients. */
   scopes: z
     .array(z.string().regex(/^[a-z][A-Za-z]*(\.[a-z][A-Za-z]*)*$/, 'expected an action such as patient.read'))

@@ -3,7 +3,7 @@ import { sql, type Updateable } from 'kysely';
 import { z } from 'zod';
 import type { Database } from '#platform/database';
 import { InvalidInput, NotFound, Unauthenticated } from '#platform/errors';
-import { isUuid } from '#platform/input';
+import { isPrintable, isUuid, NOT_PRINTABLE } from '#platform/input';
 import { decodeCursor, type Page, PageInput, toPage } from '#platform/page';
 import { asSystem, type Scope, transact } from '#platform/scope';
 import { endSessions, PEOPLE } from './session.ts';
@@ -23,7 +23,7 @@ const displayName = z
   .trim()
   .min(1, 'expected a name')
   .max(100, 'expected at most 100 characters')
-  .refine((text) => !/\p{Cc}/u.test(text), 'expected no control characters');
+  .refine(isPrintable, NOT_PRINTABLE);
 const AGENTS_ONLY = { path: ['mayOverride'], message: 'expected an agent: admins may always, others never' };
 const staffRole = z.enum(['admin', 'agent', 'auditor'], 'expected admin, agent or auditor; patients register');
 export const password = z.string().max(1_000, 'expected at most 1000 characters');

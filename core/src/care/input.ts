@@ -3,7 +3,7 @@ import { type CountryCode, parsePhoneNumberFromString } from 'libphonenumber-js/
 import { z } from 'zod';
 import { isTimeZone } from '#platform/config';
 import { InvalidInput, type InputIssue } from '#platform/errors';
-import { parse } from '#platform/input';
+import { isPrintable, NOT_PRINTABLE, parse } from '#platform/input';
 import type { Scope } from '#platform/scope';
 import { CHANNELS, PATIENT_STATUSES, type Preferences } from './patient.ts';
 
@@ -21,10 +21,6 @@ export function normalisePhone(text: string, region: string): string | null {
   return number && (number.isValid() || INVENTED_PHONE.test(number.number)) ? number.number : null;
 }
 
-const CONTROL = /\p{Cc}/u;
-const printable = (text: string) => !CONTROL.test(text);
-const NO_CONTROLS = 'expected no control characters';
-
 const MAX_NAME_WORDS = 16;
 
 const name = z
@@ -36,7 +32,7 @@ const name = z
       .min(1, 'expected a name')
       .max(100, 'expected at most 100 characters')
       .refine((text) => text === '' || /\p{L}/u.test(text), 'expected letters')
-      .refine(printable, NO_CONTROLS)
+      .refine(isPrintable, NOT_PRINTABLE)
       .refine((text) => text.split(/[\s\p{Pd}]/u).length <= MAX_NAME_WORDS, `expected at most ${MAX_NAME_WORDS} words`),
   );
 
@@ -88,7 +84,12 @@ export const DEFAULT_PREFERENCES: Preferences = {
   quietHours: { from: '20:00', to: '09:00' },
 };
 
-const line = z.string().trim().min(1, 'expected text').max(200, 'expected at most 200 characters');
+const line = z
+  .string()
+  .trim()
+  .min(1, 'expected text')
+  .max(200, 'expected at most 200 characters')
+  .refine(isPrintable, NOT_PRINTABLE);
 
 const address = z.object({
   lines: z.array(line).max(5, 'expected at most 5 lines').default([]),
@@ -103,7 +104,7 @@ const externalId = z
   .trim()
   .min(1, 'expected an id')
   .max(200, 'expected at most 200 characters')
-  .refine(printable, NO_CONTROLS);
+  .refine(isPrintable, NOT_PRINTABLE);
 export const isExternalId = (text: string): boolean => externalId.safeParse(text).success;
 
 const timeZone = z.string().refine(isTimeZone, 'expected an IANA time zone such as America/New_York');
@@ -120,10 +121,15 @@ const optional = (region: string) => ({
   status: z.enum(PATIENT_STATUSES).nullish(),
   address: address.nullish(),
   furtherPhones: z.array(phone(region)).max(10, 'expected at most 10 phones').nullish(),
-  notes: z.string().trim().max(10_000, 'expected at most 10000 characters').nullish(),
+  notes: z
+    .string()
+    .trim()
+    .max(10_000, 'expected at most 10000 characters')
+    .refine((text) => text.isWellFormed(), 'expected no half of a character')
+    .nullish(),
 });
 
-const idempotencyKey = z.string().min(1).max(200).refine(printable, NO_CONTROLS).nullish();
+const idempotencyKey = z.string().min(1).max(200).refine(isPrintable, NOT_PRINTABLE).nullish();
 
 function schemasOf(region: string) {
   const names = { firstName: name, lastName: name };

@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import { IdempotencyMismatch } from './errors.ts';
-import { parse } from './input.ts';
+import { isPrintable, NOT_PRINTABLE, parse } from './input.ts';
 import { type Scope, transact } from './scope.ts';
 import { hmac } from './vault.ts';
 
@@ -23,11 +23,7 @@ declare module './database.ts' {
   }
 }
 
-const IdempotencyKey = z
-  .string()
-  .min(1)
-  .max(200)
-  .regex(/^\P{Cc}*$/u, 'expected no control characters');
+const IdempotencyKey = z.string().min(1).max(200).refine(isPrintable, NOT_PRINTABLE);
 
 export interface Once {
   /** Keys are the caller's own, and per operation. Without one the work is simply done. */

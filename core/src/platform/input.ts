@@ -11,6 +11,16 @@ export function parse<T extends z.ZodType>(schema: T, input: unknown): z.output<
   );
 }
 
+// Bidirectional overrides and isolates, the zero width space, tag characters. Joiners stay: Persian and Indic need them.
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\u200B\u202A-\u202E\u2066-\u2069\u{E0000}-\u{E007F}]/u;
+
+/** Whether a line of text has nothing in it that cannot be seen, or that shows the rest in another order than it has. */
+export function isPrintable(text: string): boolean {
+  return !UNPRINTABLE.test(text);
+}
+
+export const NOT_PRINTABLE = 'expected no control or invisible characters';
+
 /** The id as it is stored and compared: whoever writes it in upper case means the same one. */
 export function idOf(text: string): string {
   return text.toLowerCase();

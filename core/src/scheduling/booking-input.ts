@@ -9,8 +9,8 @@ import { DISAMBIGUATIONS, toInstant } from './local-time.ts';
 import { CARE_SERVICES } from './speciality.ts';
 
 const ONE_TIME = 'expected either an instant or a local time';
-/** Everything but line breaks and tabs. */
-const CONTROL = /[^\P{Cc}\n\r\t]/u;
+/** Everything but line breaks and tabs, and halves of characters. */
+const CONTROL = /[^\P{Cc}\n\r\t]|\p{Cs}/u;
 
 const wholeMinute = (time: { second: number; millisecond: number; microsecond: number; nanosecond: number }) =>
   time.second + time.millisecond + time.microsecond + time.nanosecond === 0;

@@ -1,9 +1,16 @@
 /** What an importer may bring into the directory. */
 import { z } from 'zod';
 import { isTimeZone } from '#platform/config';
+import { isPrintable, NOT_PRINTABLE } from '#platform/input';
 import { CARE_SERVICES } from './speciality.ts';
 
-const words = (max: number) => z.string().trim().min(1, 'expected text').max(max, `expected at most ${max} characters`);
+const words = (max: number) =>
+  z
+    .string()
+    .trim()
+    .min(1, 'expected text')
+    .max(max, `expected at most ${max} characters`)
+    .refine(isPrintable, NOT_PRINTABLE);
 
 const text = words(200).nullish();
 const externalId = words(200);

@@ -1,6 +1,7 @@
 /** What an admin may say about when a provider works. */
 import { z } from 'zod';
 import { isTimeZone } from '#platform/config';
+import { isPrintable, NOT_PRINTABLE } from '#platform/input';
 import type { Hours } from './availability.ts';
 import { sinceMidnight } from './zone.ts';
 
@@ -52,7 +53,7 @@ const note = z
   .string()
   .trim()
   .max(200, 'expected at most 200 characters')
-  .regex(/^\P{Cc}*$/u, 'expected no control characters')
+  .refine(isPrintable, NOT_PRINTABLE)
   .nullish()
   .transform((note) => note || null);
 

@@ -1,5 +1,7 @@
 /** Patients for tests: valid unless told otherwise, and what is on record about them. */
+import assert from 'node:assert/strict';
 import * as care from '#care';
+import { InvalidInput } from '../../src/platform/errors.ts';
 import { type Scope, asSystem, transact } from '../../src/platform/scope.ts';
 
 export const aPatient = (more: Partial<care.NewPatient> = {}): care.NewPatient => ({
@@ -28,4 +30,14 @@ export async function searchAll(scope: Scope, query: string): Promise<string[]> 
     after = page.items.at(-1)?.cursor ?? null;
     if (!page.hasNextPage) return ids;
   }
+}
+
+/** What an attempt is refused for: the message by the path. */
+export async function issuesOf(attempt: Promise<unknown>): Promise<Record<string, string>> {
+  const error = await attempt.then(
+    () => assert.fail('accepted'),
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof InvalidInput, String(error));
+  return Object.fromEntries(error.issues.map(({ path, message }) => [path.join('.'), message]));
 }

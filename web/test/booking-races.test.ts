@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import * as scheduling from '@careflex/core/scheduling';
 import { asSuperuser } from '@careflex/core/testing';
 import { dataOf, useApi } from './support/api.ts';
-import { halfHour, type It, newPatient, newProvider, SCHEDULE } from './support/visits.ts';
+import { halfHour, type It, newPatient, newProvider } from './support/visits.ts';
 
 const api = useApi({
   rateLimits: { perAddress: 1_000_000, perPrincipal: 1_000_000 },
@@ -15,6 +15,9 @@ const CALLERS = 64;
 const ROUNDS = 20;
 
 const RESULT = '{ __typename ... on Appointment { id status } ... on Problem { code message } }';
+const SCHEDULE = `mutation($input: ScheduleAppointmentInput!) { it: scheduleAppointment(input: $input) ${RESULT} }`;
+const SERIES = `mutation($input: SeriesInput!) {
+  it: scheduleSeries(input: $input) { __typename ... on AppointmentSeries { id } ... on Problem { code message } } }`;
 const HOLD = `mutation($input: HoldSlotInput!) { it: holdSlot(input: $input) ${RESULT} }`;
 const MOVE = `mutation($id: ID!, $input: RescheduleAppointmentInput!) {
   it: rescheduleAppointment(id: $id, input: $input) ${RESULT} }`;
@@ -120,6 +123,37 @@ describe('64 callers for one time', () => {
     for (const _ of rounds) {
       await cancelled(await race(time, (i) => ask(TAKE_BACK, { id: ids[i] }), 'AppointmentConflict'));
     }
+  });
+
+  test('book a series that has it, from this week or the one before: one does, all of it', async () => {
+    const providerId = await provider();
+    for (const round of rounds) {
+      const startsAt = halfHour(64 + round);
+      const local = Temporal.Instant.from(startsAt).toZonedDateTimeISO('America/New_York').toPlainDateTime();
+      const series = (i: number) => {
+        const { startsAt: _, ...where } = visit(i, { providerId, startsAt });
+        return {
+          ...where,
+          localStart: local
+            .subtract({ weeks: i % 2 })
+            .toString()
+            .slice(0, 16),
+          count: 2,
+        };
+      };
+      const answers = await everyone((i) => ask(SERIES, { input: series(i) }));
+      const winners = answers.filter(({ __typename }) => __typename === 'AppointmentSeries');
+      assert.equal(winners.length, 1);
+      const refusals = new Set(answers.filter((it) => it !== winners[0]).map(({ __typename }) => __typename));
+      assert.ok(refusals.isSubsetOf(new Set(['SeriesConflict', 'AppointmentConflict'])), [...refusals].join());
+      assert.equal(await holders({ providerId, startsAt }), 1);
+      const text = 'select series_id from appointments where provider_id = $1 and series_id = $2 and occupies_time';
+      assert.equal((await asSuperuser(text, [providerId, winners[0]?.id])).length, 2);
+    }
+    const text = 'select count(*)::int as series from appointment_series where patient_id = any($1::uuid[])';
+    assert.deepEqual(await asSuperuser(text, [patients]), [{ series: ROUNDS }]);
+    const visits = 'select count(*)::int as visits from appointments where provider_id = $1';
+    assert.deepEqual(await asSuperuser(visits, [providerId]), [{ visits: 2 * ROUNDS }]);
   });
 
   test('get it in all these ways: one does', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -110,8 +110,10 @@ describe('careflex', () => {
 
   it('audit verify finds a change that a superuser made, in the trail and in what was exported before', async () => {
     const keys = { CAREFLEX_KEYS: `2:${newKey}` };
-    const [trail, key] = ['trail.ndjson', 'audit.pem'].map((name) => path.join(directory, name)) as [string, string];
-    const head = environment['AUDIT_HEAD_FILE'] ?? '';
+    const [trail, key, head] = ['trail.ndjson', 'audit.pem', 'kept-head.json'].map((name) =>
+      path.join(directory, name),
+    ) as [string, string, string];
+    copyFileSync(environment['AUDIT_HEAD_FILE'] ?? '', head);
     assert.equal((await call('audit verify', keys)).code, 0);
     assert.equal((await call(`audit export --since ${head} --output ${trail}`, keys)).code, 0);
     writeFileSync(key, (await call('audit public-key', keys)).stdout);

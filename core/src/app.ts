@@ -13,7 +13,7 @@ import type { PubSub } from './platform/pubsub.ts';
 import { postgresPubSub } from './platform/pubsub-postgres.ts';
 import { redisPubSub } from './platform/pubsub-redis.ts';
 import { type Actor, afterCommit, type Origin, type Scope, type SignInRules, SYSTEM } from './platform/scope.ts';
-import { ticker } from './platform/ticker.ts';
+import { pause, ticker } from './platform/ticker.ts';
 import { keyRing, vault, type Vault } from './platform/vault.ts';
 import { react } from './reactions.ts';
 import { workers } from './workers.ts';
@@ -79,10 +79,12 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
       onError: (error) => log.warn('Events could not be sequenced', { error }),
     }),
   );
+  parts.defer(() => settleTrail(ownWork, config, log));
+  const witness = createWitness(log);
   parts.use(
     ticker({
       everyMs: WITNESS_MS,
-      run: () => witness(ownWork(), log),
+      run: () => witness(ownWork()),
       onError: (error) => log.warn('Audit entries could not be witnessed', { error }),
     }),
   );
@@ -113,9 +115,32 @@ const OWN_REQUEST: Origin = { id: 'platform', ip: null, userAgent: null };
 const WITNESS_MS = 5_000;
 
 /** Each process vouches for what it committed itself. */
-async function witness(scope: Scope, log: Log): Promise<void> {
-  const lost = await audit.witness(scope);
-  if (lost.length > 0) log.error('Audit entries that were committed are gone', { count: lost.length });
+function createWitness(log: Log): (scope: Scope) => Promise<void> {
+  let known = 0;
+  return async (scope) => {
+    const lost = await audit.witness(scope);
+    if (lost.length > 0) log.error('Audit entries that were committed are gone', { count: lost.length });
+    const overdue = audit.overdue(scope);
+    if (overdue > known) log.error('Audit entries wait too long to be sealed', { count: overdue });
+    known = overdue;
+  };
+}
+
+const SETTLE_WITHIN_MS = 2_000;
+/** For a database that does not answer any more. */
+const GIVE_UP_AFTER_MS = 5_000;
+
+/** What this process committed last is sealed before it forgets it. Without a worker nobody else would. */
+async function settleTrail(ownWork: () => Scope, config: Config, log: Log): Promise<void> {
+  const settling = audit
+    .settle(ownWork(), { headFile: config.AUDIT_HEAD_FILE, lookBack: true, withinMs: SETTLE_WITHIN_MS })
+    .then((count) => {
+      if (count > 0) log.error('Audit entries were not sealed before the process ended', { count });
+    })
+    .catch((error: unknown) => log.error('Audit entries could not be sealed before the process ended', { error }));
+  const over = new AbortController();
+  await Promise.race([settling, pause(GIVE_UP_AFTER_MS, over.signal)]);
+  over.abort();
 }
 
 interface JobsParts {

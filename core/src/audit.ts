@@ -10,6 +10,7 @@ import { sql } from 'kysely';
 import { unansweredStatement } from '#platform/database';
 import { Forbidden, InvalidInput } from '#platform/errors';
 import { parse } from '#platform/input';
+import { pause } from '#platform/ticker';
 import { type Actor, keyCovers, type Origin, type Scope, transact } from '#platform/scope';
 import { canonical, type Content, entryId, entryMac, instantText, subjectsOf } from './audit/entry.ts';
 import { type Exported, writeExport, type WriteLine } from './audit/export.ts';
@@ -25,15 +26,15 @@ import {
 } from './audit/list.ts';
 import { insertEntries } from './audit/many.ts';
 import { pruneBatch } from './audit/prune.ts';
-import { findLost, remember } from './audit/witness.ts';
-import { LOST, type Verification, type VerifyOptions, verifyTrail } from './audit/verify.ts';
-import { lagSeconds, sealAll, type Sealed } from './audit/seal.ts';
+import { countOverdue, countWaiting, findLost, remember } from './audit/witness.ts';
+import { LATE, LOST, type Verification, type VerifyOptions, verifyTrail } from './audit/verify.ts';
+import { lagSeconds, sealAll, type Sealed, type SealOptions } from './audit/seal.ts';
 import type { Page, PageInput } from '#platform/page';
 
 export type { Exported, WriteLine } from './audit/export.ts';
 export { readHeadFile, SignedHead, TrailDamaged } from './audit/head.ts';
 export type { AuditEntry, AuditFilter, ExportInput, OwnAccess } from './audit/list.ts';
-export type { Sealed } from './audit/seal.ts';
+export type { Sealed, SealOptions } from './audit/seal.ts';
 export type { Damage, DamageKind, Verification, VerifyOptions } from './audit/verify.ts';
 export { type ExportCheck, type ExportDamage, verifyExport } from './audit/verify-export.ts';
 
@@ -134,9 +135,11 @@ export async function whoSawMyRecord(scope: Scope, page: PageInput = {}): Promis
  * system; safe to call from any process at any time, every second is meant. Throws {@link TrailDamaged} when the
  * stored tree, or the head outside, is not what was signed last; {@link Forbidden}.
  */
-export async function seal(scope: Scope, { headFile }: { headFile?: string | undefined } = {}): Promise<Sealed> {
+export async function seal(scope: Scope, options: SealOptions = {}): Promise<Sealed> {
   await permit(scope, scope.actor.role === 'system', { action: 'audit.seal', resourceType: 'AuditTrail' });
-  return sealAll(scope, headFile);
+  const onLate = (scope: Scope, resourceIds: readonly string[]) =>
+    record(scope, { action: LATE, resourceType: 'AuditEntry', resourceIds, outcome: 'FAILURE' });
+  return sealAll(scope, { ...options, onLate });
 }
 
 /** Seconds since the oldest entry that is not sealed yet; 0 when all are. For the system, admins and auditors. */
@@ -159,6 +162,31 @@ export async function witness(scope: Scope): Promise<readonly string[]> {
     return lost;
   });
 }
+
+/** How many entries this process committed over 30 seconds ago of which its witness has not seen that they are sealed. */
+export function overdue(scope: Scope): number {
+  return countOverdue(scope);
+}
+
+/**
+ * Seals and witnesses until nothing that this process committed waits, for `withinMs` at most: with the process goes
+ * its memory. Returns how many entries still wait. For the system. Throws {@link TrailDamaged}, {@link Forbidden}.
+ */
+export async function settle(
+  scope: Scope,
+  { withinMs, ...options }: SealOptions & { withinMs: number },
+): Promise<number> {
+  const end = performance.now() + withinMs;
+  for (;;) {
+    if (countWaiting(scope) === 0) return 0;
+    await seal(scope, options);
+    await witness(scope);
+    if (performance.now() >= end) return countWaiting(scope);
+    if (countWaiting(scope) > 0) await pause(PAUSE_MS);
+  }
+}
+
+const PAUSE_MS = 50;
 
 /**
  * Checks the whole trail and names the first bad entry. Only `trustedHead`, kept outside the database, shows a

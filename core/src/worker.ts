@@ -49,10 +49,15 @@ function everySecond(app: App, name: string, run: (scope: Scope) => Promise<unkn
   });
 }
 
+const LOOK_BACK_EVERY = 10;
+
 function sealer({ config, log }: App): (scope: Scope) => Promise<void> {
   let known = 0;
+  let passes = 0;
   return async (scope) => {
-    const { refused } = await audit.seal(scope, { headFile: config.AUDIT_HEAD_FILE });
+    const lookBack = passes++ % LOOK_BACK_EVERY === 0;
+    const { refused, late } = await audit.seal(scope, { headFile: config.AUDIT_HEAD_FILE, lookBack });
+    if (late.length > 0) log.error('Audit entries were kept from being sealed', { count: late.length });
     if (refused.length > known) log.error('The audit trail has entries that nobody wrote', { count: refused.length });
     known = refused.length;
   };

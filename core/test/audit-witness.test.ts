@@ -41,6 +41,20 @@ describe('witness', () => {
   );
 
   test(
+    'counts what waits for longer than sealing ever takes',
+    committed(async (scope) => {
+      const later = { ...asSystem(scope), now: scope.now.add({ seconds: 31 }) };
+      await sealed(scope);
+      await audit.witness(later);
+      await writeEntries(scope, 2);
+      assert.deepEqual([audit.overdue(asSystem(scope)), audit.overdue(later)], [0, 2]);
+      await sealed(scope);
+      await audit.witness(later);
+      assert.equal(audit.overdue(later), 0);
+    }),
+  );
+
+  test(
     'is for the system',
     committed(async (scope) => {
       for (const role of ['admin', 'agent', 'patient', 'auditor'] as const) {

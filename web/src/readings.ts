@@ -34,6 +34,11 @@ export function readingsOf(app: App, live: LiveConnections): Reading[] {
       read: async () => [{ value: await audit.sealLag(system()) }],
     },
     {
+      name: 'careflex_audit_overdue_entries',
+      help: 'Audit entries of this process that wait for more than 30 seconds to be sealed',
+      read: async () => [{ value: audit.overdue(system()) }],
+    },
+    {
       name: 'careflex_live_connections',
       help: 'Open sockets and streams of this process',
       read: async () => [{ value: live.size }],

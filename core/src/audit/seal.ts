@@ -16,6 +16,7 @@ import {
   type ContentRow,
   entryLeafHash,
   entryMac,
+  firstIdAt,
   leafMac,
   subjectsOf,
   toContent,
@@ -42,24 +43,44 @@ export interface Sealed {
   readonly sealed: number;
   /** Ids of unsealed entries that the platform did not write, or not like this. They stay outside the tree. */
   readonly refused: readonly string[];
+  /** Ids of entries that stood behind what was sealed already, and are sealed now: somebody had kept them back. */
+  readonly late: readonly string[];
   /** The newest head; null while the trail is empty. */
   readonly head: SignedHead | null;
 }
 
-export async function sealAll(scope: Scope, headFile: string | undefined): Promise<Sealed> {
+export interface SealOptions {
+  /** Where the newest signed head is left, outside the database. */
+  readonly headFile?: string | undefined;
+  /** Whether to look for entries of the last minute that were kept from their place: one in ten passes is enough. */
+  readonly lookBack?: boolean | undefined;
+}
+
+interface Sealing extends SealOptions {
+  /** Leaves word of what was sealed late, in the same transaction. */
+  readonly onLate: (scope: Scope, ids: readonly string[]) => Promise<void>;
+}
+
+export async function sealAll(scope: Scope, { headFile, lookBack = false, onLate }: Sealing): Promise<Sealed> {
   const outside = headFile === undefined ? null : await readHeadFile(headFile);
   const refused: string[] = [];
+  const late: string[] = [];
   let sealed = 0;
   let batch: Batch | undefined;
   do {
-    const { through } = batch ?? {};
-    batch = await transact(scope, (scope) => sealBatch(scope, through, outside));
+    const begin = { from: batch?.through, outside, lookBack: lookBack && batch === undefined };
+    batch = await transact(scope, async (scope) => {
+      const batch = await sealBatch(scope, begin);
+      if (batch.late.length > 0) await onLate(scope, batch.late);
+      return batch;
+    });
     sealed += batch.sealed;
     refused.push(...batch.refused);
+    late.push(...batch.late);
   } while (batch.isFull);
   const { head } = batch;
   if (headFile !== undefined && head !== null && head.size !== outside?.size) await writeHeadFile(headFile, head);
-  return { sealed, refused, head };
+  return { sealed, refused, late, head };
 }
 
 interface Batch extends Sealed {
@@ -67,7 +88,13 @@ interface Batch extends Sealed {
   readonly isFull: boolean;
 }
 
-async function sealBatch(scope: Scope, from: Position | undefined, outside: SignedHead | null): Promise<Batch> {
+interface Begin {
+  readonly from: Position | undefined;
+  readonly outside: SignedHead | null;
+  readonly lookBack: boolean;
+}
+
+async function sealBatch(scope: Scope, { from, outside, lookBack }: Begin): Promise<Batch> {
   const { db, vault } = scope;
   // In a statement of its own: the next one's snapshot then sees what the sealer before us committed.
   await sql`select pg_advisory_xact_lock(${LOCKS.auditSeal})`.execute(db);
@@ -75,19 +102,22 @@ async function sealBatch(scope: Scope, from: Position | undefined, outside: Sign
   await refuseDifference(scope, newest, outside);
 
   const position = from ?? (await sealedThrough(db));
+  const behind = lookBack && newest !== null ? await unsealedBehind(db, position, newest) : [];
   const rows = await unsealed(db, position);
   const genuine: Leaf[] = [];
   const refused: string[] = [];
-  for (const row of rows) {
+  for (const row of [...behind, ...rows]) {
     const content = toContent(row);
     const text = canonical(content);
     if (!sameBytes(row.mac, entryMac(vault, text))) refused.push(row.id);
     else genuine.push({ id: row.id, hash: entryLeafHash(row.mac, text), subjects: subjectsOf(content) });
   }
   const last = rows.at(-1);
+  const kept = new Set(behind.map(({ id }) => id));
   return {
     sealed: genuine.length,
     refused,
+    late: genuine.flatMap(({ id }) => (kept.has(id) ? [id] : [])),
     head: genuine.length === 0 ? newest : await extend(scope, newest, genuine),
     through: last ? { transactionId: last.transaction_id, entryId: last.id } : position,
     isFull: rows.length === BATCH,
@@ -237,15 +267,48 @@ async function unsealed(db: Db, { transactionId, entryId }: Position): Promise<U
   return rows;
 }
 
-/** Seconds since the oldest entry that is not sealed; 0 when all are. */
+/** Each entry is looked at again for so long: a bounded part of a trail that has no end. */
+const LOOK_BACK = { seconds: 60 };
+
+/**
+ * Entries from about the newest head on that stand behind a position and have no leaf. No honest one does: whoever may
+ * write to the database past its rules gave it an older transaction, for it to be passed over.
+ */
+async function unsealedBehind(
+  db: Db,
+  { transactionId, entryId }: Position,
+  newest: SignedHead,
+): Promise<UnsealedRow[]> {
+  const since = Temporal.Instant.from(newest.at).subtract(LOOK_BACK);
+  const { rows } = await sql<UnsealedRow>`
+    select ${contentColumns}, e.transaction_id::text as transaction_id
+    from audit_entries e
+    where e.id >= ${firstIdAt(since)}
+      and (e.transaction_id, e.id) <= (${transactionId}::xid8, ${entryId}::uuid)
+      and not exists (select from audit_leaves l where l.entry_id = e.id)
+    order by e.id
+    limit ${BATCH}`.execute(db);
+  return rows;
+}
+
+/** Seconds since the oldest entry that is not sealed; 0 when all are. Of those kept back, it knows the last minute's. */
 export async function lagSeconds({ db, now }: Scope): Promise<number> {
   const { transactionId, entryId } = await sealedThrough(db);
-  const { rows } = await sql<{ at: Date }>`
-    select e.at from audit_entries e
-    where (e.transaction_id, e.id) > (${transactionId}::xid8, ${entryId}::uuid)
-      and not exists (select from audit_leaves l where l.entry_id = e.id)
-    order by e.transaction_id, e.id
-    limit 1`.execute(db);
-  const oldest = rows[0]?.at.toTemporalInstant();
+  const { rows } = await sql<{ at: Date | null }>`
+    select min(oldest.at) as at
+    from (
+      (select e.at from audit_entries e
+        where (e.transaction_id, e.id) > (${transactionId}::xid8, ${entryId}::uuid)
+          and not exists (select from audit_leaves l where l.entry_id = e.id)
+        order by e.transaction_id, e.id
+        limit 1)
+      union all
+      (select e.at from audit_entries e
+        where e.id >= ${firstIdAt(now.subtract(LOOK_BACK))} and e.id < ${firstIdAt(now.add(LOOK_BACK))}
+          and not exists (select from audit_leaves l where l.entry_id = e.id)
+        order by e.id
+        limit 1)
+    ) oldest`.execute(db);
+  const oldest = rows[0]?.at?.toTemporalInstant();
   return oldest === undefined ? 0 : Math.max(0, oldest.until(now).total('seconds'));
 }

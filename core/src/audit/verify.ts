@@ -39,7 +39,9 @@ export type DamageKind =
   /** The signed heads do not vouch for what is stored, or one of them is missing. */
   | 'unsigned'
   /** A patient whom the entry names does not find it. */
-  | 'hidden';
+  | 'hidden'
+  /** The entry was kept from being sealed, and is sealed by now. */
+  | 'delayed';
 
 export interface Damage {
   readonly kind: DamageKind;
@@ -70,6 +72,9 @@ export interface VerifyOptions {
 
 /** The action of an entry in which a process reports what it had committed and did not find any more. */
 export const LOST = 'audit.lost';
+
+/** The action of an entry in which the sealer reports what it found behind what was sealed already. */
+export const LATE = 'audit.late';
 
 const BATCH = 5_000;
 
@@ -166,7 +171,7 @@ class Walk {
     if (state === 'misplaced') return misplaced(db, this.#vault, leaf);
     if (state === 'edited' || state === 'inserted') return at(leaf, state);
     if (state === 'gone' && !(await this.#isPruned(db, leaf.leaf_index))) return at(leaf, 'deleted');
-    if (leaf.action === LOST) return lost(leaf);
+    if (leaf.action === LOST || leaf.action === LATE) return reported(leaf);
     if (state === 'gone') this.pruned += 1;
     else this.checked += 1;
     this.#edge.append(leaf.leaf_hash);
@@ -262,10 +267,12 @@ function at(leaf: LeafRow, kind: keyof typeof MESSAGES): Damage {
   return { kind, leafIndex: leaf.leaf_index, entryId: leaf.entry_id, message: MESSAGES[kind] };
 }
 
-/** At the place of the report: the entry itself never had one. */
-function lost(leaf: LeafRow): Damage {
-  const [entryId = null] = leaf.resource_ids ?? [];
-  return { kind: 'deleted', leafIndex: leaf.leaf_index, entryId, message: 'an entry was gone before it was sealed' };
+/** At the place of the report: the entry itself has none, or one that it came to late. */
+function reported({ action, leaf_index: leafIndex, resource_ids }: LeafRow): Damage {
+  const [entryId = null] = resource_ids ?? [];
+  if (action === LOST)
+    return { kind: 'deleted', leafIndex, entryId, message: 'an entry was gone before it was sealed' };
+  return { kind: 'delayed', leafIndex, entryId, message: 'an entry was kept from being sealed for a while' };
 }
 
 function gone(leafIndex: number): Damage {

@@ -7,6 +7,7 @@
 import { sql } from 'kysely';
 import { afterCommit, type Scope } from '#platform/scope';
 import type { Vault } from '#platform/vault';
+import { firstIdAt } from './entry.ts';
 
 /** About 2 MiB. With more unsealed entries than that, the oldest lose their witness. */
 const MOST = 20_000;
@@ -28,6 +29,21 @@ function remembered({ vault }: Scope): Set<string> {
   let ids = committed.get(vault);
   if (ids === undefined) committed.set(vault, (ids = new Set()));
   return ids;
+}
+
+/** How many of the remembered are not known to be sealed or gone. */
+export function countWaiting(scope: Scope): number {
+  return remembered(scope).size;
+}
+
+const PATIENCE = { seconds: 30 };
+
+/** How many of them are older than sealing ever takes. */
+export function countOverdue(scope: Scope): number {
+  const late = firstIdAt(scope.now.subtract(PATIENCE));
+  let count = 0;
+  for (const id of remembered(scope)) if (id < late) count += 1;
+  return count;
 }
 
 /** Which of the remembered entries are gone. Forgets them, and what is sealed, once the transaction has committed. */

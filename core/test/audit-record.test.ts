@@ -107,6 +107,9 @@ describe('list', () => {
       assert.deepEqual(await actions({ ...about, resourceType: 'Appointment' }), ['patient.read']);
       assert.deepEqual(await actions({ userId: agent.id }), ['patient.update', 'patient.read']);
       assert.deepEqual(await actions({ ...about, action: 'patient.search' }), ['patient.search']);
+      const before1970 = Temporal.Instant.from('0001-01-01T00:00Z');
+      assert.equal((await actions({ ...about, from: before1970 })).length, (await actions(about)).length);
+      assert.deepEqual(await actions({ ...about, to: before1970 }), []);
       assert.deepEqual(await actions({ ...about, from: at(1), to: at(3) }), ['patient.search', 'patient.update']);
       assert.deepEqual(
         await actions({ ...about, userId: agent.id, action: 'patient.update', from: at(1), to: at(2) }),

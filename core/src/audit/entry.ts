@@ -90,9 +90,11 @@ export function firstIdAt(at: Temporal.Instant): string {
   return `${timePrefix(at)}-7000-8000-000000000000`;
 }
 
+/** The format's 48 bits know no time before 1970. */
 function timePrefix(at: Temporal.Instant): string {
-  const milliseconds = at.epochMilliseconds.toString(16).padStart(12, '0');
-  return `${milliseconds.slice(0, 8)}-${milliseconds.slice(8)}`;
+  const milliseconds = Math.min(Math.max(at.epochMilliseconds, 0), 2 ** 48 - 1);
+  const text = milliseconds.toString(16).padStart(12, '0');
+  return `${text.slice(0, 8)}-${text.slice(8)}`;
 }
 
 /** A row as selected by {@link contentColumns}. All null where an outer join found no entry. */

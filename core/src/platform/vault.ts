@@ -164,7 +164,7 @@ export interface Vault {
   keyFor(purpose: string): Buffer;
   /** As {@link unwrapDataKey}, remembering the keys that were used last. */
   dataKey(place: Place, wrapped: Buffer): Key;
-  /** Forgets one data key: for an erasure. */
+  /** Forgets one data key: for an erasure. Whoever holds it at this moment still does. */
   forget(place: Place, wrapped: Buffer): void;
 }
 
@@ -191,9 +191,7 @@ export function vault(ring: KeyRing, secret: Buffer, remembered = REMEMBERED_DAT
       return key;
     },
     forget(place, wrapped) {
-      const name = nameOf(place, wrapped);
-      dataKeys.get(name)?.bytes.fill(0);
-      dataKeys.delete(name);
+      dataKeys.delete(nameOf(place, wrapped));
     },
   };
 }

@@ -9,6 +9,8 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   slots: ['50'],
   audit: [],
   graphql: [],
+  contention: [],
+  scheduling: ['100000'],
   live: ['1000', '60'],
 };
 

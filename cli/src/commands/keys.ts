@@ -13,8 +13,9 @@ export function addKeys(program: Command): void {
     .addHelpText(
       'after',
       `
-To bring in a new key: put it first in CAREFLEX_KEYS (2:new,1:old), restart every process, run this, and only then
-take the old one away. What is stopped in between carries on when started again.
+To bring in a new key: add it behind the old one in CAREFLEX_KEYS (1:old,2:new) and restart every process, so that all
+of them know it; put it first (2:new,1:old) and restart every process again; run this; and only then take the old one
+away. What is stopped in between carries on when started again.
 ${examples('careflex keys rotate')}`,
     )
     .action(rotate);

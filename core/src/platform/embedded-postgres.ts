@@ -143,8 +143,16 @@ function placeFor(directory: string, account: Account | null): string {
   // Named by a mark inside the directory: whoever deletes that begins anew, as where all of it is in one place.
   const mark = path.join(directory, 'place');
   mkdirSync(directory, { recursive: true, mode: 0o755 });
-  if (!existsSync(mark)) writeFileSync(mark, randomBytes(8).toString('hex'));
-  return path.join(SHARED_PLACE, readFileSync(mark, 'utf8'));
+  if (!existsSync(mark)) {
+    const name = randomBytes(8).toString('hex');
+    mkdirSync(path.join(SHARED_PLACE, name), { recursive: true, mode: 0o755 });
+    writeFileSync(mark, name);
+  }
+  const place = path.join(SHARED_PLACE, readFileSync(mark, 'utf8'));
+  if (existsSync(place)) return place;
+  throw new EmbeddedPostgresError(
+    `The database that ${mark} tells of is gone from ${place}; put it back, or remove ${mark} to begin anew.`,
+  );
 }
 
 const OTHERS_MAY_ENTER = 0o001;

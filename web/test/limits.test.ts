@@ -9,7 +9,7 @@ const times = (count: number, make: (i: number) => string) =>
   Array.from({ length: count }, (_, i) => make(i)).join(' ');
 
 async function refusal(query: string) {
-  const { status, body } = await api.graphql(query);
+  const { status, body } = await api.graphql(query, {}, { as: 'agent' });
   assert.equal(status, 400);
   assert.equal(body.data, undefined);
   return body.errors?.[0];
@@ -66,6 +66,15 @@ describe('an operation over a limit is refused before it runs', () => {
   test('by tokens', async () => {
     const error = await refusal(`{ ${'me { id } '.repeat(600)} }`);
     assert.deepEqual([error?.extensions['limit'], error?.extensions['budget']], ['tokens', 2_000]);
+  });
+
+  test('by fewer tokens where nobody is signed in, even if another has asked the same', async () => {
+    const chain = times(60, (i) => `fragment F${i} on Viewer { ...F${i + 1} }`);
+    const query = `{ me { ...F0 } } ${chain} fragment F60 on Viewer { id }`;
+    assert.equal((await api.graphql(query, {}, { as: 'agent' })).body.errors, undefined);
+    const { status, body } = await api.graphql(query);
+    const { code, limit, budget } = body.errors?.[0]?.extensions ?? {};
+    assert.deepEqual([status, code, limit, budget], [400, 'TOO_COMPLEX', 'tokens', 300]);
   });
 
   test('in any operation of its document', async () => {

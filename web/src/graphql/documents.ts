@@ -1,6 +1,7 @@
 /**
  * Documents, read once: parsed, measured and validated, then kept by their text in a bounded map, refused ones too.
  */
+import type { Actor } from '@careflex/core/platform/scope';
 import {
   type DocumentNode,
   getOperationAST,
@@ -14,7 +15,7 @@ import {
   validate,
 } from 'graphql';
 import { fault, toBadInput } from './faults.ts';
-import { checkShape, LIMITS, tooComplex } from './limits.ts';
+import { ANONYMOUS_TOKENS, checkShape, LIMITS, tooComplex } from './limits.ts';
 
 export interface Operation {
   readonly document: DocumentNode;
@@ -44,7 +45,23 @@ class Refusal {
   }
 }
 
-export function createReader(schema: GraphQLSchema, { introspection }: { introspection: boolean }): ReadOperation {
+/** Two of them, so that strangers' documents do not drive out those of who is signed in. */
+export function createReaders(
+  schema: GraphQLSchema,
+  options: { introspection: boolean },
+): (actor: Actor | null) => ReadOperation {
+  const usual = createReader(schema, { ...options, tokens: LIMITS.tokens });
+  const ofStrangers = createReader(schema, { ...options, tokens: ANONYMOUS_TOKENS });
+  return (actor) => (actor === null ? ofStrangers : usual);
+}
+
+interface ReaderOptions {
+  readonly introspection: boolean;
+  /** The most tokens a document may have. */
+  readonly tokens: number;
+}
+
+function createReader(schema: GraphQLSchema, { introspection, tokens }: ReaderOptions): ReadOperation {
   const rules = introspection ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule];
   const known = new Map<string, Known | Refusal>();
 
@@ -76,7 +93,7 @@ export function createReader(schema: GraphQLSchema, { introspection }: { introsp
   };
 
   function read(text: string): Known {
-    const document = parseWithin(text);
+    const document = parseWithin(text, tokens);
     for (const definition of document.definitions) {
       // Before validation, whose time grows faster than the document.
       if (definition.kind === Kind.OPERATION_DEFINITION) checkShape(document, definition);
@@ -97,12 +114,12 @@ function orRefusal<T>(work: () => T): T | Refusal {
   }
 }
 
-function parseWithin(text: string): DocumentNode {
+function parseWithin(text: string, tokens: number): DocumentNode {
   try {
-    return parse(text, { maxTokens: LIMITS.tokens });
+    return parse(text, { maxTokens: tokens });
   } catch (thrown) {
-    if (thrown instanceof GraphQLError && thrown.message.includes(`${LIMITS.tokens} tokens`)) {
-      throw tooComplex('tokens', LIMITS.tokens);
+    if (thrown instanceof GraphQLError && thrown.message.includes(`${tokens} tokens`)) {
+      throw tooComplex('tokens', tokens);
     }
     throw thrown;
   }

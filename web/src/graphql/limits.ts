@@ -15,6 +15,12 @@ import {
 /** The most that one operation may have. */
 export const LIMITS = { tokens: 2_000, depth: 15, fields: 1_000, aliases: 50, directives: 30, rootFields: 20 };
 
+/**
+ * Of who is not signed in. Validation grows faster than the document, and they have nothing long to say: signing in
+ * and the introspection of the usual tools take less than 200.
+ */
+export const ANONYMOUS_TOKENS = 300;
+
 const NAMES = {
   tokens: 'tokens',
   depth: 'levels of depth',

@@ -19,7 +19,7 @@ import {
 } from 'graphql';
 import { type Context, createContext, type Services } from './context.ts';
 import { createCostCheck } from './cost.ts';
-import { createReader, type Operation } from './documents.ts';
+import { createReaders, type Operation } from './documents.ts';
 import { fault, mask, type Masking, toBadInput } from './faults.ts';
 import { type Executed, toSubscriber } from './shared-executions.ts';
 
@@ -52,14 +52,14 @@ interface Run {
 }
 
 export function createOperate(services: Services, schema: GraphQLSchema, options: { introspection: boolean }): Operate {
-  const readOperation = createReader(schema, options);
+  const readerFor = createReaders(schema, options);
   const checkCost = createCostCheck(schema);
   const { log } = services.app;
 
   return async (request, asked) => {
     let label = 'unknown';
     try {
-      const operation = readOperation(request.query, nameOf(request));
+      const operation = readerFor(asked.actor)(request.query, nameOf(request));
       label = operation.label;
       if (!asked.mayMutate) refuseChange(operation);
       await asked.onOperation(operation);

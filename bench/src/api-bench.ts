@@ -153,6 +153,7 @@ function benchConfig() {
     ACCESS_TOKEN_MINUTES: '60',
     SESSION_IDLE_MINUTES: '600',
     RATE_LIMIT_PER_ADDRESS: many,
+    SOCKETS_PER_ADDRESS: many,
     RATE_LIMIT_PER_PRINCIPAL: many,
   });
 }

@@ -9,6 +9,7 @@ import type { Actor, Origin } from '@careflex/core/platform/scope';
 import type { ExecutionResult } from 'graphql';
 import { type Authenticate, sessionCookie } from './authentication.ts';
 import { originOf } from './exchange.ts';
+import { mask } from './graphql/faults.ts';
 import { createGraphqlHttp } from './graphql/http.ts';
 import type { Operation } from './graphql/documents.ts';
 import type { Operate, OperationRequest, OperationResult } from './graphql/operations.ts';
@@ -72,7 +73,12 @@ export function createGraphqlEndpoint(options: EndpointOptions): GraphqlEndpoint
         let operation = 'unknown';
         const startedAt = performance.now();
         const onLabel = (label: string) => (operation = label);
-        const result = await run(request, { actor, origin, mayMutate: true, onLabel });
+        const result = await limits.address(origin.ip).then(
+          () => run(request, { actor, origin, mayMutate: true, onLabel }),
+          (thrown: unknown) => ({
+            errors: [mask(thrown, { requestId: origin.id, log: app.log, operation: 'unread' })],
+          }),
+        );
         const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
         const who = { requestId: origin.id, actorId: actor?.id, role: actor?.role };
         app.log.info('socket operation', { ...who, operation, durationMs, code: outcomeOf(result) });

@@ -33,6 +33,8 @@ export interface ApiOptions {
   readonly rateLimits?: Partial<RateLimitSettings>;
   /** How often agents' presence is prolonged, and looked after. */
   readonly presenceBeatMs?: number;
+  /** How long a socket without a sign-in may ask for nothing. */
+  readonly strangerIdleMs?: number;
   /** How long a request's body may take. */
   readonly bodyTimeoutMs?: number;
 }
@@ -45,6 +47,7 @@ export interface Api {
 }
 
 const BODY_TIMEOUT_MS = 10_000;
+const STRANGER_IDLE_MS = 60_000;
 const SETTLE_WITHIN_MS = 10_000;
 
 /** Starts the API. Rejects when the port is taken. */
@@ -83,7 +86,14 @@ function assemble(app: App, options: ApiOptions) {
     bodyTimeoutMs: options.bodyTimeoutMs ?? BODY_TIMEOUT_MS,
   };
   const graphql = createGraphqlEndpoint(endpoint);
-  const sockets = createSockets({ ...graphql.sockets, schema, log, live });
+  const sockets = createSockets({
+    ...graphql.sockets,
+    schema,
+    log,
+    live,
+    perAddress: config.SOCKETS_PER_ADDRESS,
+    strangerIdleMs: options.strangerIdleMs ?? STRANGER_IDLE_MS,
+  });
   const missing = async () => (state.closing ? ['the server is closing'] : missingMigrations(system()));
   const routes: Routes = {
     ...(config.NODE_ENV === 'production' ? {} : explorerRoutes()),

@@ -25,6 +25,7 @@ import {
 } from 'graphql-ws';
 import { type Extra, useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
+import { network } from './address.ts';
 import { MAX_BODY_BYTES } from './body.ts';
 import type { OperationRequest, OperationResult } from './graphql/operations.ts';
 import { pathOf } from './exchange.ts';
@@ -34,6 +35,10 @@ export interface SocketOptions {
   readonly schema: GraphQLSchema;
   readonly log: Log;
   readonly live: LiveConnections;
+  /** How many sockets one address may have open. */
+  readonly perAddress: number;
+  /** A socket without a sign-in is closed when it has asked for nothing for so long, or for twice that at most. */
+  readonly strangerIdleMs: number;
   readonly origin: (request: IncomingMessage) => Origin;
   /** Whether the browser's page at this origin is ours. */
   readonly isOwnOrigin: (request: IncomingMessage) => boolean;
@@ -52,6 +57,7 @@ export interface Sockets {
 }
 
 const SESSION_ENDED = { code: CloseCode.Unauthorized, reason: 'The session has ended' };
+const IDLE = { code: 1000, reason: 'Nothing was asked for' };
 const GOING_AWAY = { code: 1001, reason: 'The server is going away' };
 const SIGN_IN_WITHIN_MS = 5_000;
 const MAX_OPERATIONS = 100;
@@ -62,6 +68,9 @@ const PING_EVERY_MS = 5_000;
 interface State extends Extra {
   actor?: Actor | null;
   forget?: () => void;
+  /** Whether something was asked for since the last look. */
+  isUsed?: boolean;
+  idle?: NodeJS.Timeout;
   /** Resolves when every subscription that was asked for so far has begun, or was refused. */
   begun?: Promise<unknown>;
 }
@@ -72,11 +81,13 @@ export function createSockets(options: SocketOptions): Sockets {
   const server = new WebSocketServer({ noServer: true, maxPayload: MAX_BODY_BYTES, handleProtocols });
   // In production mode the reason of a close never quotes an error.
   const handlersInProduction = { ...handlers(options), isProd: true } as Parameters<typeof useServer>[0];
+  const places = createPlaces(options.perAddress);
   const handling = useServer(handlersInProduction, server, PING_EVERY_MS);
 
   return {
     upgrade(request, socket, head) {
-      if (pathOf(request) !== '/graphql') return refuse(socket);
+      if (pathOf(request) !== '/graphql') return refuse(socket, '404 Not Found');
+      if (!places.take(options.origin(request).ip, socket)) return refuse(socket, '429 Too Many Requests');
       server.handleUpgrade(request, socket, head, (opened) => server.emit('connection', opened, request));
     },
     async close() {
@@ -86,9 +97,28 @@ export function createSockets(options: SocketOptions): Sockets {
   };
 }
 
-function refuse(socket: Duplex): void {
+/** Counts open sockets by address. */
+function createPlaces(perAddress: number) {
+  const taken = new Map<string, number>();
+  return {
+    take(address: string | null, socket: Duplex): boolean {
+      const key = network(address);
+      const count = taken.get(key) ?? 0;
+      if (count >= perAddress) return false;
+      taken.set(key, count + 1);
+      socket.once('close', () => {
+        const left = (taken.get(key) ?? 1) - 1;
+        if (left === 0) taken.delete(key);
+        else taken.set(key, left);
+      });
+      return true;
+    },
+  };
+}
+
+function refuse(socket: Duplex, status: string): void {
   socket.on('error', () => socket.destroy());
-  socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
 /** The library carries an execution's arguments from `onSubscribe` to `execute`; ours are a result already. */
@@ -98,8 +128,12 @@ function handlers(options: SocketOptions): ServerOptions<FirstMessage, State> {
   return {
     connectionInitWaitTimeout: SIGN_IN_WITHIN_MS,
     onConnect: (socket) => signIn(socket, options),
-    onClose: ({ extra }) => extra.forget?.(),
+    onClose({ extra }) {
+      clearInterval(extra.idle);
+      extra.forget?.();
+    },
     async onSubscribe({ extra, subscriptions }, _id, { query, variables, operationName }) {
+      extra.isUsed = true;
       if (Object.keys(subscriptions).length > MAX_OPERATIONS) return [TOO_MANY];
       const origin = { ...options.origin(extra.request), id: randomUUIDv7() };
       const request = { query, variables, operationName };
@@ -140,7 +174,8 @@ function resultForSocket({ errors, ...result }: ExecutionResult): FormattedExecu
 }
 
 /** False closes the socket with 4403, as far as it is not closed already. */
-async function signIn({ extra, connectionParams }: Socket, options: SocketOptions): Promise<boolean> {
+async function signIn(socket: Socket, options: SocketOptions): Promise<boolean> {
+  const { extra, connectionParams } = socket;
   const given = connectionParams?.['authorization'] ?? connectionParams?.['Authorization'];
   const authorization = typeof given === 'string' ? given : undefined;
   if (authorization === undefined && !options.isOwnOrigin(extra.request)) return false;
@@ -151,12 +186,26 @@ async function signIn({ extra, connectionParams }: Socket, options: SocketOption
     extra.socket.close(code, reason);
     return false;
   }
+  watch(socket, extra.actor, options);
+  return true;
+}
+
+/** Closes the socket when its session ends, or its use where nobody is signed in. */
+function watch(socket: Socket, actor: Actor | null, { live, strangerIdleMs }: SocketOptions): void {
+  const { extra } = socket;
+  if (actor === null) extra.idle = closeWhenIdle(socket, strangerIdleMs);
   const end = (ending: Ending) => {
     const { code, reason } = ending === 'session-ended' ? SESSION_ENDED : GOING_AWAY;
     extra.socket.close(code, reason);
   };
-  extra.forget = options.live.add({ sessionId: extra.actor?.sessionId ?? null, end, isPinged: true });
-  return true;
+  extra.forget = live.add({ sessionId: actor?.sessionId ?? null, end, isPinged: true });
+}
+
+function closeWhenIdle({ extra, subscriptions }: Socket, everyMs: number): NodeJS.Timeout {
+  return setInterval(() => {
+    if (!extra.isUsed && Object.keys(subscriptions).length === 0) extra.socket.close(IDLE.code, IDLE.reason);
+    extra.isUsed = false;
+  }, everyMs).unref();
 }
 
 const INTERNAL_ERROR = 1011;

@@ -113,6 +113,20 @@ describe('the tables of the audit trail', () => {
   );
 
   test(
+    'let a patient note nobody else’s entry, nor an own one of before, and so read it',
+    committed(async (scope) => {
+      const patient = as(scope, actor('patient', { patientId: randomUUID() }));
+      await writeEntries(scope, 1);
+      await writeEntries(patient, 1);
+      const entries = await asSuperuser<{ id: string }>('select id from audit_entries order by id desc limit 2');
+      for (const { id } of entries) {
+        const note = sql`insert into audit_subjects values (${patient.actor.patientId}, ${id})`;
+        assert.equal(await mayDo(patient, note), false);
+      }
+    }),
+  );
+
+  test(
     'show each role its own rows with the filter of the code taken away',
     sandboxed(async (scope) => {
       const [own, foreign] = [randomUUID(), randomUUID()];

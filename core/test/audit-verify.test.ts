@@ -251,6 +251,11 @@ describe('a trail of four sealed batches', () => {
       await tamper(`delete from audit_subjects where entry_id = '${idAt(AT)}'`);
       assert.deepEqual(await firstBad(), { kind: 'hidden', leafIndex: AT, entryId: idAt(AT) });
     });
+
+    test('that a patient finds whom it does not name', async () => {
+      await tamper(`insert into audit_subjects values (gen_random_uuid(), '${idAt(AT)}')`);
+      assert.deepEqual(await firstBad(), { kind: 'exposed', leafIndex: AT, entryId: idAt(AT) });
+    });
   });
 
   describe('verify names the place from which nothing is vouched for', () => {

@@ -40,6 +40,8 @@ export type DamageKind =
   | 'unsigned'
   /** A patient whom the entry names does not find it. */
   | 'hidden'
+  /** A patient finds the entry, which does not name them. */
+  | 'exposed'
   /** The entry was kept from being sealed, and is sealed by now. */
   | 'delayed';
 
@@ -77,6 +79,7 @@ export const LOST = 'audit.lost';
 export const LATE = 'audit.late';
 
 const BATCH = 5_000;
+const FIRST = '00000000-0000-0000-0000-000000000000';
 
 export async function verifyTrail(scope: Scope, { trustedHead, onProgress }: VerifyOptions): Promise<Verification> {
   const extent = await transact(scope, ({ db }) => extentOf(db));
@@ -88,7 +91,8 @@ export async function verifyTrail(scope: Scope, { trustedHead, onProgress }: Ver
   }
   firstBad ??= walk.end(extent.head);
   const outside = firstBad === null ? await checkUnsealed(scope) : { unsealed: 0, firstBad };
-  return { head: extent.head, checked: walk.checked, pruned: walk.pruned, ...outside };
+  firstBad = outside.firstBad ?? (await exposed(scope));
+  return { head: extent.head, checked: walk.checked, pruned: walk.pruned, unsealed: outside.unsealed, firstBad };
 }
 
 interface Extent {
@@ -320,10 +324,49 @@ async function hidden(db: Db, leaves: readonly LeafRow[]): Promise<Damage | null
 
 type UnsealedRow = ContentRow & { readonly is_behind: boolean };
 
+/** Patients who are noted for an entry that does not name them: they would read it. */
+async function exposed(scope: Scope): Promise<Damage | null> {
+  let after = { patient_id: FIRST, entry_id: FIRST };
+  for (;;) {
+    const rows = await transact(scope, ({ db }) => subjectsAfter(db, after));
+    const bad = rows.find(({ is_named }) => !is_named);
+    if (bad !== undefined) {
+      const message = 'a patient whom the entry does not name finds it';
+      return { kind: 'exposed', leafIndex: bad.leaf_index, entryId: bad.entry_id, message };
+    }
+    if (rows.length < BATCH) return null;
+    after = rows.at(-1) as SubjectRow;
+  }
+}
+
+interface SubjectRow {
+  readonly patient_id: string;
+  readonly entry_id: string;
+  readonly leaf_index: number | null;
+  readonly is_named: boolean;
+}
+
+async function subjectsAfter(db: Db, after: Pick<SubjectRow, 'patient_id' | 'entry_id'>): Promise<SubjectRow[]> {
+  const { rows } = await sql<SubjectRow>`
+    select s.patient_id, s.entry_id, l.leaf_index,
+      coalesce(e.id is null or s.patient_id = any(e.patient_ids) or (e.resource_type = 'Patient' and s.patient_id::text = any(
+        lower((e.resource_ids || e.resource_id)::text)::text[])), false) as is_named
+    from (
+      select * from audit_subjects
+      where (patient_id, entry_id) > (${after.patient_id}::uuid, ${after.entry_id}::uuid)
+      order by patient_id, entry_id
+      limit ${BATCH}
+    ) s
+    left join audit_entries e on e.id = s.entry_id
+    left join audit_leaves l on l.entry_id = s.entry_id
+    order by s.patient_id, s.entry_id`.execute(db);
+  return rows;
+}
+
 /** Entries without a leaf: ours, and behind all that is sealed, or they were put there. */
 async function checkUnsealed(scope: Scope): Promise<Pick<Verification, 'unsealed' | 'firstBad'>> {
   let unsealed = 0;
-  let after = '00000000-0000-0000-0000-000000000000';
+  let after = FIRST;
   for (;;) {
     const rows = await transact(scope, ({ db }) => unsealedAfter(db, after));
     const bad = rows.find(

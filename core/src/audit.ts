@@ -14,6 +14,7 @@ import { pause } from '#platform/ticker';
 import { type Actor, keyCovers, type Origin, type Scope, transact } from '#platform/scope';
 import { canonical, type Content, entryId, entryMac, instantText, subjectsOf } from './audit/entry.ts';
 import { type Exported, writeExport, type WriteLine } from './audit/export.ts';
+import { findForeignGuards } from './audit/guards.ts';
 import { isGenuine, publicKey, SignedHead } from './audit/head.ts';
 import {
   type AuditEntry,
@@ -161,6 +162,12 @@ export async function witness(scope: Scope): Promise<readonly string[]> {
     }
     return lost;
   });
+}
+
+/** Triggers, rules and defaults on the trail's tables that are not ours, or are missing. For the system. Throws {@link Forbidden}. */
+export async function foreignGuards(scope: Scope): Promise<readonly string[]> {
+  await permit(scope, scope.actor.role === 'system', { action: 'audit.guards', resourceType: 'AuditTrail' });
+  return transact(scope, ({ db }) => findForeignGuards(db));
 }
 
 /** How many entries this process committed over 30 seconds ago of which its witness has not seen that they are sealed. */

@@ -119,6 +119,8 @@ async function jobs({ app }: Patient): Promise<Omit<Finding, 'name'>> {
 const TOLERATED_LAG_SECONDS = 60;
 
 async function auditTrail({ app }: Patient): Promise<Omit<Finding, 'name'>> {
+  const foreign = await audit.foreignGuards(commandScope(app));
+  if (foreign.length > 0) return fault(`is not guarded as it must be: ${foreign.join('; ')}`);
   const seconds = Math.round(await audit.sealLag(commandScope(app)));
   if (seconds > TOLERATED_LAG_SECONDS)
     return note(`its oldest unsealed entry is ${seconds} s old; is a worker running?`);

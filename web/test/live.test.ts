@@ -106,6 +106,23 @@ describe('appointmentEvents', () => {
     }
   });
 
+  test('tells the provider whom a visit leaves, and the one to whom it goes', async () => {
+    const agent = await api.person('agent');
+    const visit = await book(9);
+    const providerId = await newProvider(api);
+    const left = await following<Told>(agent, EVENTS, { providerId: visit.providerId });
+    const gained = await following<Told>(agent, EVENTS, { providerId });
+    const move = `mutation($id: ID!, $providerId: ID!) {
+      it: rescheduleAppointment(id: $id, input: { providerId: $providerId }) { __typename ... on Problem { code } } }`;
+    const moved = dataOf<It>(await api.graphql(move, { id: visit.id, providerId }, { as: 'agent' }), 'it');
+    assert.equal(moved.__typename, 'Appointment');
+    for (const { first, end } of [left, gained]) {
+      const { kind, appointment } = (await first).value.appointmentEvents;
+      assert.deepEqual([kind, appointment.id], ['RESCHEDULED', visit.id]);
+      await end();
+    }
+  });
+
   test('tells a patient of their own visits alone, also of the past', async () => {
     const patient = await api.newPerson('patient');
     const live = await following<Told>(patient, EVENTS, { since: 0 });

@@ -32,6 +32,8 @@ export interface AppointmentChanged {
   readonly appointmentId: string;
   readonly patientId: string;
   readonly providerId: string;
+  /** Whose visit it was before, when it has moved to another provider: they have to hear of it too. */
+  readonly previousProviderId?: string;
   readonly version: number;
 }
 
@@ -57,6 +59,8 @@ export interface Change {
   /** Null for a new appointment. */
   readonly from: AppointmentStatus | null;
   readonly changedFields: readonly string[];
+  /** Of the row before, where that can be another one. */
+  readonly previousProviderId?: string;
   /** Words of a person, sealed. */
   readonly reason?: { readonly text: string; readonly key: PatientKey } | null;
 }
@@ -95,7 +99,9 @@ export async function recordChange(scope: Scope, row: AppointmentRow, change: Ch
     changedFields,
   });
   const { patient_id: patientId, provider_id: providerId } = row;
-  await emit(scope, change.topic, { appointmentId: id, patientId, providerId, version });
+  const { previousProviderId = providerId } = change;
+  const moved = previousProviderId === providerId ? {} : { previousProviderId };
+  await emit(scope, change.topic, { appointmentId: id, patientId, providerId, ...moved, version });
 }
 
 type NewChange = Required<Insertable<Database['appointment_changes']>>;

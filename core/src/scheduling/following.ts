@@ -43,9 +43,10 @@ export async function followAppointments(
   const provider = providerId?.toLowerCase() ?? null;
   return (event): event is Event<AppointmentTopic> => {
     if (!wanted.has(event.topic)) return false;
-    const { payload } = event as Event<AppointmentTopic>;
+    const { patientId, providerId, previousProviderId } = (event as Event<AppointmentTopic>).payload;
     return (
-      (patient ?? payload.patientId) === payload.patientId && (provider ?? payload.providerId) === payload.providerId
+      (patient === null || patient === patientId) &&
+      (provider === null || provider === providerId || provider === previousProviderId)
     );
   };
 }

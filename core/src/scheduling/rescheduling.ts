@@ -45,6 +45,7 @@ export async function reschedule(scope: Scope, visitId: string, input: Move): Pr
           action,
           from: before.status,
           changedFields: [...differences(before, row), ...overridden(overrides)],
+          previousProviderId: before.provider_id,
           reason: text ? { text, key: patient.key } : null,
         });
         return row;

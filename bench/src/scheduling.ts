@@ -42,7 +42,7 @@ export async function measureScheduling({ visits = 100_000, seconds = 5, turns =
   return { compared, dayBoard: { visits: BOARD * 16, p50, p99 } };
 }
 
-/** They work around the clock, and nothing limits how many visits they have. */
+/** They work from 14:00 to 24:00 UTC, and nothing limits how many visits they have. */
 async function addProviders({ app, adminUrl }: ApiBench): Promise<string[]> {
   const scope = systemScope(app);
   const names = Array.from({ length: PROVIDERS }, (_, i) => `bench-${i}`);
@@ -56,24 +56,30 @@ async function addProviders({ app, adminUrl }: ApiBench): Promise<string[]> {
   );
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();
-  const allDay = [1, 2, 3, 4, 5, 6, 7].map((weekday) => ({ weekday, from: '00:00', to: '24:00' }));
-  await client.query('update providers set weekly_hours = $1', [JSON.stringify(allDay)]);
+  const everyDay = [1, 2, 3, 4, 5, 6, 7].map((weekday) => ({ weekday, from: '14:00', to: '24:00' }));
+  await client.query('update providers set weekly_hours = $1', [JSON.stringify(everyDay)]);
   await client.query('update care_services set daily_limit = null');
   await client.end();
   return outcomes.flatMap((outcome) => ('id' in outcome ? outcome.id : []));
 }
 
-/** Each half hour from the day after tomorrow on, with every provider in turn, each with another patient. */
+const HALF_HOURS_A_DAY = 20;
+
+/** Each half hour at work from the day after tomorrow on, with every provider in turn, each with another patient. */
 function booking({ patientIds }: ApiBench, providerIds: readonly string[]): Operation {
-  const first = Temporal.Now.zonedDateTimeISO('UTC').startOfDay().add({ days: 2 }).toInstant();
-  const variables = Array.from({ length: 100_000 }, (_, i) => ({
-    input: {
-      patientId: patientIds[i % patientIds.length],
-      providerId: providerIds[i % providerIds.length],
-      service: 'TELEHEALTH',
-      startsAt: first.add({ minutes: 30 * Math.floor(i / providerIds.length) }).toString(),
-    },
-  }));
+  const first = Temporal.Now.zonedDateTimeISO('UTC').startOfDay().add({ days: 2, hours: 14 }).toInstant();
+  const variables = Array.from({ length: 100_000 }, (_, i) => {
+    const halfHour = Math.floor(i / providerIds.length);
+    const hours = 24 * Math.floor(halfHour / HALF_HOURS_A_DAY);
+    return {
+      input: {
+        patientId: patientIds[i % patientIds.length],
+        providerId: providerIds[i % providerIds.length],
+        service: 'TELEHEALTH',
+        startsAt: first.add({ hours, minutes: 30 * (halfHour % HALF_HOURS_A_DAY) }).toString(),
+      },
+    };
+  });
   return {
     name: 'scheduleAppointment',
     query: `mutation($input: ScheduleAppointmentInput!) { it: scheduleAppointment(input: $input) {
@@ -132,7 +138,7 @@ function dayBoard(from: Temporal.Instant): Operation {
       edges { node { provider { id name } workingHours { startsAt endsAt } timeOff { startsAt endsAt }
         freeSlots { startsAt } appointments { id status startsAt endsAt patient { id firstName lastName } } } } } }`,
     variables: [{ date: from.add({ hours: 48 }).toString().slice(0, 10) }],
-    expect: '"edges":[{',
+    expect: '"status":"SCHEDULED"',
   };
 }
 

@@ -6,6 +6,7 @@ import { Forbidden } from '#platform/errors';
 import { asSystem, transact } from '#platform/scope';
 import { sealed } from './support/audit.ts';
 import { actor, as, asSuperuser, committed, NOW, sandboxed, testScope } from './support/testing.ts';
+import { assertSame } from './support/same.ts';
 
 const patientId = () => randomUUID();
 
@@ -21,7 +22,7 @@ describe('record', () => {
       const request = { id: 'request-1', ip: '192.0.2.7', userAgent: 'x'.repeat(600), purpose: 'treatment' };
       await does({ ...as(scope, agent), request }, { resourceId: id, changedFields: ['email'] });
       const { items } = await audit.list(as(scope, 'auditor'), { resourceId: id });
-      assert.deepEqual(
+      assertSame(
         { ...items[0]?.node, id: 'any' },
         {
           id: 'any',
@@ -186,7 +187,7 @@ describe('whoSawMyRecord', () => {
         'outcome',
       ]);
       const second = await audit.whoSawMyRecord(patient, { first: 1, after: items[0]?.cursor ?? null });
-      assert.deepEqual(second.items[0]?.node, items[1]?.node);
+      assertSame(second.items[0]?.node, items[1]?.node);
     }),
   );
 

@@ -6,6 +6,7 @@ import { Forbidden } from '#platform/errors';
 import { type Scope, transact } from '#platform/scope';
 import { eventsSoFar } from './support/patients.ts';
 import { NOW, as, sandboxed } from './support/testing.ts';
+import { assertSame } from './support/same.ts';
 
 const record = (externalId: string, more: Partial<care.ImportedPatient> = {}): care.ImportedPatient => ({
   externalId,
@@ -33,17 +34,17 @@ describe('importPatients', () => {
       assert.deepEqual(await outcomes(scope, records), ['created', 'created']);
       const a = await care.findByExternalId(scope, 'a');
       assert.ok(a);
-      assert.deepEqual(await care.getPatient(scope, a.id), a);
+      assertSame(await care.getPatient(scope, a.id), a);
       assert.equal((await care.findByExternalId(scope, 'b'))?.status, 'DECEASED');
 
       const later = { ...scope, now: NOW.add({ hours: 1 }) };
       assert.deepEqual(await outcomes(later, records), ['unchanged', 'unchanged']);
-      assert.deepEqual(await care.findByExternalId(scope, 'a'), a);
+      assertSame(await care.findByExternalId(scope, 'a'), a);
 
       const changed = [record('a', { email: 'a@example.test', phone: null, lastName: 'King' }), records[1] as never];
       assert.deepEqual(await outcomes(later, changed), ['updated', 'unchanged']);
       const updated = { ...a, lastName: 'King', phone: null, version: 2, updatedAt: later.now };
-      assert.deepEqual(await care.findByExternalId(scope, 'a'), updated);
+      assertSame(await care.findByExternalId(scope, 'a'), updated);
       assert.equal((await care.patientDetails(scope, a.id)).notes, 'n');
       const found = async (query: string) =>
         (await care.searchPatients(scope, { query })).items.map(({ node }) => node.id);

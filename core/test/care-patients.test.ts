@@ -7,6 +7,7 @@ import { Forbidden, IdempotencyMismatch, NotFound } from '#platform/errors';
 import { type Scope, transact } from '#platform/scope';
 import { aPatient, eventsSoFar, issuesOf } from './support/patients.ts';
 import { NOW, actor, as, sandboxed } from './support/testing.ts';
+import { assertSame } from './support/same.ts';
 
 const lastEntry = async (scope: Scope) => (await audit.list(as(scope, 'auditor'), { first: 1 })).items[0]?.node;
 
@@ -30,7 +31,7 @@ describe('createPatient', () => {
       });
       const { id, ...rest } = created;
       assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-7/);
-      assert.deepEqual(
+      assertSame(
         { ...rest, dateOfBirth: String(rest.dateOfBirth) },
         {
           externalId: 'mrn-1',
@@ -49,7 +50,7 @@ describe('createPatient', () => {
           updatedAt: NOW,
         },
       );
-      assert.deepEqual(await care.getPatient(scope, id), created);
+      assertSame(await care.getPatient(scope, id), created);
       assert.deepEqual(await care.patientDetails(scope, id), {
         address: { lines: ['1 Main St'], city: 'Tempe', state: null, postalCode: null, country: null },
         furtherPhones: ['+12125550124'],
@@ -156,7 +157,7 @@ describe('createPatient', () => {
       const input = aPatient({ email: 'ada@example.test', dateOfBirth: '1980-03-08', idempotencyKey: 'k1' });
       const first = await care.createPatient(scope, input);
       const renamed = await care.updatePatient(scope, first.id, { lastName: 'King' });
-      assert.deepEqual(await care.createPatient(scope, input), renamed);
+      assertSame(await care.createPatient(scope, input), renamed);
       await assert.rejects(care.createPatient(scope, { ...input, lastName: 'Byron' }), IdempotencyMismatch);
       assert.equal((await care.patients(scope)).items.length, 1);
     }),
@@ -186,7 +187,7 @@ describe('updatePatient', () => {
       const later = { ...scope, now: NOW.add({ hours: 1 }) };
       const changes = { email: null, lastName: 'King', status: null, preferences: { channels: ['EMAIL' as const] } };
       const updated = await care.updatePatient(later, patient.id, changes);
-      assert.deepEqual(updated, {
+      assertSame(updated, {
         ...patient,
         lastName: 'King',
         email: null,
@@ -350,7 +351,7 @@ describe('deletePatient, restorePatient and erasePatient', () => {
       const patient = await care.createPatient(scope, findable);
       assert.equal(await everywhere(scope, patient), 8);
       const deleted = await care.deletePatient(scope, patient.id);
-      assert.deepEqual(deleted.deletedAt, NOW);
+      assertSame(deleted.deletedAt, NOW);
       assert.equal(await everywhere(scope, patient), 0);
       await assert.rejects(care.getPatient(scope, patient.id), NotFound);
       await assert.rejects(care.patientDetails(scope, patient.id), NotFound);
@@ -360,7 +361,7 @@ describe('deletePatient, restorePatient and erasePatient', () => {
       assert.equal(await care.findPatient(own, patient.id), null);
 
       const restored = await care.restorePatient(scope, patient.id);
-      assert.deepEqual(restored, { ...patient, version: 3 });
+      assertSame(restored, { ...patient, version: 3 });
       assert.equal(await everywhere(scope, patient), 8);
       await assert.rejects(care.restorePatient(scope, patient.id), NotFound);
       assert.deepEqual(
@@ -389,7 +390,7 @@ describe('deletePatient, restorePatient and erasePatient', () => {
       const admin = as(scope, 'admin');
       const key = { idempotencyKey: 'k' };
       const deleted = await care.deletePatient(admin, id, key);
-      assert.deepEqual(await care.deletePatient(admin, id, key), deleted);
+      assertSame(await care.deletePatient(admin, id, key), deleted);
       await care.erasePatient(admin, id, key);
       await care.erasePatient(admin, id, key);
       await assert.rejects(care.erasePatient(admin, id), NotFound);

@@ -8,6 +8,7 @@ import { asSystem, type Scope, transact } from '#platform/scope';
 import { later, newUser, signedIn, trail } from './support/accounts.ts';
 import { aPatient, eventsSoFar } from './support/patients.ts';
 import { as, asSuperuser, committed, sandboxed } from './support/testing.ts';
+import { assertSame } from './support/same.ts';
 
 const NOBODY = '019f0000-0000-7000-8000-000000000000';
 
@@ -46,8 +47,8 @@ describe('trackAgent', () => {
       const { id: patientId } = await care.createPatient(as(scope, 'system'), aPatient());
       const tracked = await presence.trackAgent(mine as Scope, { status: 'BUSY', patientId });
       const expected = { userId: id, name: 'Ada Byron', status: 'BUSY', patientId, since: scope.now };
-      assert.deepEqual(tracked, expected);
-      assert.deepEqual(await presence.onlineAgents(as(scope, 'agent')), [expected]);
+      assertSame(tracked, expected);
+      assertSame(await presence.onlineAgents(as(scope, 'agent')), [expected]);
       assert.deepEqual(await told(scope, id), ['BUSY']);
     }),
   );
@@ -61,7 +62,7 @@ describe('trackAgent', () => {
       } = await agentWith(scope, 1);
       await presence.trackAgent(mine as Scope, { status: 'AVAILABLE' });
       const again = await presence.trackAgent(later(mine as Scope, { seconds: 15 }), { status: 'AVAILABLE' });
-      assert.deepEqual(again.since, scope.now);
+      assertSame(again.since, scope.now);
       await keep(later(scope, { seconds: 30 }));
       assert.equal(await statusOf(later(as(scope, 'agent'), { seconds: 30 }), id), 'AVAILABLE');
       assert.deepEqual(await told(scope, id), ['AVAILABLE']);

@@ -10,6 +10,7 @@ import { booked, newPatient, newProvider, TOMORROW_AT_TEN } from './support/appo
 import { auditSoFar } from './support/audit.ts';
 import { eventsSoFar } from './support/patients.ts';
 import { actor, as, sandboxed } from './support/testing.ts';
+import { assertSame } from './support/same.ts';
 
 const nine = { weekday: 1, from: '09:00', to: '12:00' };
 const lunch = { weekday: 1, from: '12:00', to: '24:00' };
@@ -38,7 +39,7 @@ describe('setWeeklyHours', () => {
       assert.deepEqual([before.weeklyHours, before.version], [null, 1]);
       const changed = await scheduling.setWeeklyHours(scope, id.toUpperCase(), { hours: [lunch, nine], version: 1 });
       assert.deepEqual([changed.weeklyHours, changed.version], [[nine, lunch], 2]);
-      assert.deepEqual(await scheduling.getProvider(scope, id), changed);
+      assertSame(await scheduling.getProvider(scope, id), changed);
       assert.equal((await scheduling.setWeeklyHours(scope, id, { hours: null })).weeklyHours, null);
     }),
   );
@@ -62,7 +63,7 @@ describe('setWeeklyHours', () => {
     withProvider(async (scope, id) => {
       const change = { hours: [nine], idempotencyKey: 'k' };
       const first = await scheduling.setWeeklyHours(scope, id, change);
-      assert.deepEqual(await scheduling.setWeeklyHours(scope, id, change), first);
+      assertSame(await scheduling.setWeeklyHours(scope, id, change), first);
       await assert.rejects(scheduling.setWeeklyHours(scope, id, { ...change, hours: [] }), IdempotencyMismatch);
       const told = (await eventsSoFar(scope)).filter(({ topic }) => topic === 'provider.hours_changed');
       assert.deepEqual(told, [{ topic: 'provider.hours_changed', payload: { providerId: id } }]);
@@ -218,8 +219,8 @@ describe('addTimeOff', () => {
         appointments.map((visit) => visit.id),
         [inside.id, held.id, across.id],
       );
-      assert.deepEqual([timeOff.startsAt, timeOff.endsAt, timeOff.note], [off.startsAt, off.endsAt, 'Course']);
-      assert.deepEqual((await scheduling.timeOffByProvider(scope, [id], MARCH)).get(id), [timeOff]);
+      assertSame([timeOff.startsAt, timeOff.endsAt, timeOff.note], [off.startsAt, off.endsAt, 'Course']);
+      assertSame((await scheduling.timeOffByProvider(scope, [id], MARCH)).get(id), [timeOff]);
       for (const { id } of [before, inside, across, elsewhere]) {
         const [row] = await transact(scope, ({ db }) =>
           db.selectFrom('appointments').select('status').where('id', '=', id).execute(),
@@ -245,7 +246,7 @@ describe('addTimeOff', () => {
       assert.equal(await offered(), 7);
       const added = { ...off, idempotencyKey: 'k' };
       const first = await scheduling.addTimeOff(scope, id, added);
-      assert.deepEqual(await scheduling.addTimeOff(scope, id, added), first);
+      assertSame(await scheduling.addTimeOff(scope, id, added), first);
       assert.equal((await scheduling.timeOffByProvider(scope, [id], MARCH)).get(id)?.length, 1);
       assert.equal(await offered(), 0);
       await scheduling.removeTimeOff(scope, first.timeOff.id);
@@ -303,8 +304,8 @@ describe('care services', () => {
       );
       const changes = { minutes: 20, dailyLimit: null, bufferAfterMinutes: 0, version: 1, idempotencyKey: 'k' };
       const changed = await scheduling.updateCareService(admin, 'TELEHEALTH', changes);
-      assert.deepEqual(changed, { ...before[2], minutes: 20, dailyLimit: null, version: 2, updatedAt: scope.now });
-      assert.deepEqual(await scheduling.updateCareService(admin, 'TELEHEALTH', changes), changed);
+      assertSame(changed, { ...before[2], minutes: 20, dailyLimit: null, version: 2, updatedAt: scope.now });
+      assertSame(await scheduling.updateCareService(admin, 'TELEHEALTH', changes), changed);
       assert.deepEqual(
         (await auditSoFar(scope, 'careService.update')).map(({ changed_fields }) => changed_fields),
         [['minutes', 'dailyLimit']],

@@ -5,6 +5,7 @@ import type { Scope } from '#platform/scope';
 import * as scheduling from '#scheduling';
 import { booked, newPatient, newProvider } from './support/appointments.ts';
 import { as, sandboxed, testScope } from './support/testing.ts';
+import { assertSame } from './support/same.ts';
 
 /** Four Tuesdays at ten, over the night of 2026-03-08 on which the clocks of New York are set forward. */
 async function aSeries(scope: Scope, more: Partial<scheduling.SeriesRequest> = {}): Promise<scheduling.SeriesRequest> {
@@ -81,7 +82,7 @@ describe('scheduleSeries', () => {
     sandboxed(async (scope) => {
       const series = { ...(await aSeries(scope)), idempotencyKey: 'k' };
       const first = await scheduling.scheduleSeries(scope, series);
-      assert.deepEqual(await scheduling.scheduleSeries(scope, series), first);
+      assertSame(await scheduling.scheduleSeries(scope, series), first);
     }),
   );
 

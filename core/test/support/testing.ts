@@ -4,6 +4,7 @@
  * `sandboxed` runs a test in one transaction that is undone; nearly every test is one. `committed` uses real
  * connections, for what a single one cannot show: races, locks, notifications, jobs.
  */
+import './same.ts';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { after, before } from 'node:test';
 import pg from 'pg';

@@ -134,6 +134,7 @@ export type {
 export type { Provider, ProviderList } from './scheduling/provider.ts';
 export { availableSlots, type Slot, type SlotSearch } from './scheduling/slots.ts';
 export { CARE_SERVICES, type CareServiceType, servicesOf } from './scheduling/speciality.ts';
+export { type VisitFacts, visitsAhead, visitsOf } from './scheduling/visits.ts';
 
 declare module '#platform/events' {
   interface Events {

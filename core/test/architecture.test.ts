@@ -24,6 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   accounts: ['audit', 'care'],
   presence: ['audit', 'care', 'accounts'],
   scheduling: ['audit', 'care'],
+  notifications: ['audit', 'care', 'scheduling'],
 };
 /** What puts the contexts together, and so sees all of them. */
 const SEES_ALL = new Set(['app', 'fhir-import', 'installation', 'reactions', 'worker', 'workers']);

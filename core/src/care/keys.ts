@@ -58,7 +58,7 @@ export async function keysOf({ db, vault }: Scope, ids: readonly string[]): Prom
   return new Map(rows.map((row) => [row.id, toKey(vault, row)]));
 }
 
-function toKey(vault: Vault, row: Pick<PatientRow, 'id' | 'data_key'>): PatientKey {
+export function toKey(vault: Vault, row: Pick<PatientRow, 'id' | 'data_key'>): PatientKey {
   const key = keyOf(vault, row);
   return {
     seal: (place, text) => seal(key, place, padded(text)),

@@ -1,0 +1,21 @@
+/**
+ * Notifications: what patients are told, when, and what they answer.
+ *
+ * The ledger is the truth: one row for each appointment, revision, kind and channel, written in the transaction of
+ * the change that it follows from. Whatever sends looks at the row and at everything around it again, so a message for
+ * a visit that has moved, was called off, or is unwanted never leaves; and none leaves twice.
+ */
+import './notifications/tables.ts';
+
+export { type ConsentSource, type ConsentStatus, type Purpose, PURPOSES } from './notifications/consent.ts';
+export {
+  type Kind,
+  KINDS,
+  type Notification,
+  NOTIFICATION_STATUSES,
+  type NotificationStatus,
+  type Reason,
+  REASONS,
+} from './notifications/message.ts';
+export { TASK_KINDS, TASK_STATUSES, type TaskKind, type TaskStatus } from './notifications/task.ts';
+export { LANGUAGES, type Language, type TemplateKind } from './notifications/template.ts';

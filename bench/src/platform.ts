@@ -33,7 +33,7 @@ export async function benchPlatform(): Promise<BenchPlatform> {
     clinic: { timeZone: 'America/New_York', region: 'US' },
     signIn: { idleMinutes: 30, absoluteHours: 12, accessTokenMinutes: 5, demoAccounts: false, issuers: [] },
     vault: vault(keyRing([{ id: 1, bytes: randomBytes(32) }]), randomBytes(32)),
-    jobs: { enqueue: async () => undefined },
+    jobs: { enqueue: async () => undefined, enqueueAll: async () => undefined },
   };
   return {
     adminUrl: server.adminUrl,

@@ -209,7 +209,7 @@ describe('requestVerification', () => {
       const enqueued: unknown[] = [];
       const watched: Scope = {
         ...scope,
-        jobs: { enqueue: async (_scope, queue, payload) => void enqueued.push([queue, payload]) },
+        jobs: { ...scope.jobs, enqueue: async (_scope, queue, payload) => void enqueued.push([queue, payload]) },
       };
       const ids = [];
       for (const email of [patient.email, `stranger-${randomUUID()}@home.example`]) {

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Cancel, type RunningJob, Snooze } from '../src/platform/job-consumer.ts';
 import { queueCounts } from '../src/platform/jobs.ts';
 import { type Role, transact } from '../src/platform/scope.ts';
 import { Arrivals, declareTestQueues, openTestJobs, type TestJobs } from './support/jobs.ts';
-import { as, asSuperuser, committed, testScope, urls } from './support/testing.ts';
+import { assertSame } from './support/same.ts';
+import { as, asSuperuser, committed, NOW, testScope, urls } from './support/testing.ts';
 
 const QUEUES = ['plain', 'quick', 'busy', 'failing', 'sleepy', 'endless', 'stopped', 'counted', 'cancelled'];
 const woken: string[] = [];
@@ -75,6 +77,55 @@ describe('jobs', () => {
       await add('quick', {}, { startAt: Temporal.Instant.from('2999-01-01T00:00:00Z') });
       await add('plain', {});
       assert.deepEqual(woken, ['quick']);
+      await add('quick', {}, { startAt: NOW });
+      assert.deepEqual(woken, ['quick', 'quick']);
+    });
+
+    it('refuses what is more than an id, and does not repeat it', async () => {
+      const refused = [{ to: 'Ada Lovelace' }, { to: '+14155550100' }, { to: 'ada@example.org' }, { to: '1980-01-02' }];
+      for (const payload of [...refused, { to: ['a'] }, { to: { name: 'Ada' } }, { to: null }]) {
+        await assert.rejects(add('plain', payload), {
+          name: 'TypeError',
+          message: /^A job's payload holds ids only; to /,
+        });
+      }
+      await add('plain', { id: randomUUID(), kind: 'REMINDER_24H', language: 'es', at: NOW.toString(), revision: 2 });
+    });
+  });
+
+  describe('enqueueAll', () => {
+    it('adds many in one statement, each with its own start, key and priority, and wakes once', async () => {
+      const before = woken.length;
+      const startAt = NOW.add({ hours: 2 });
+      let statements = 0;
+      await transact(testScope(), async (scope) => {
+        const db = scope.db.withPlugin({
+          transformQuery: ({ node }) => node,
+          transformResult: async ({ result }) => {
+            statements++;
+            return result;
+          },
+        });
+        await jobs.enqueueAll({ ...scope, db }, 'quick', [
+          { payload: { n: 1 }, startAt, priority: 5 },
+          { payload: { n: 2 }, singletonKey: 'twice' },
+          { payload: { n: 3 }, singletonKey: 'twice' },
+        ]);
+        await jobs.enqueueAll({ ...scope, db }, 'quick', []);
+      });
+      const rows = await asSuperuser<{ n: number; priority: number; start_after: Date }>(
+        `select (data->>'n')::int as n, priority, start_after from pgboss.job where name = 'quick' and data ? 'n' order by n`,
+      );
+      assert.deepEqual(
+        rows.map(({ n, priority }) => [n, priority]),
+        [
+          [1, 5],
+          [2, 0],
+        ],
+      );
+      assertSame(rows[0]?.start_after.toTemporalInstant(), startAt);
+      assert.equal(statements, 1);
+      assert.equal(woken.length, before + 1);
     });
   });
 

@@ -26,10 +26,16 @@ export interface JobOptions {
   readonly priority?: number;
 }
 
-/** The producing side, carried by the scope. */
+export interface NewJob<Q extends Queue> extends JobOptions {
+  readonly payload: Queues[Q];
+}
+
+/** The producing side, carried by the scope. A payload that holds more than ids is refused with a TypeError. */
 export interface Jobs {
   /** Adds a job to the scope's transaction; call it inside `transact`. */
   enqueue<Q extends Queue>(scope: Scope, queue: Q, payload: Queues[Q], options?: JobOptions): Promise<void>;
+  /** The same for many of one queue, in one statement; thousands are fine. */
+  enqueueAll<Q extends Queue>(scope: Scope, queue: Q, jobs: readonly NewJob<Q>[]): Promise<void>;
 }
 
 /** The channel on which workers hear of queues that must start quickly; the payload is the queue's name. */
@@ -45,17 +51,33 @@ export interface JobsOptions {
 
 export function createJobs({ boss, quick, notify }: JobsOptions): Jobs {
   const start = startOnce(boss);
-  return {
-    async enqueue(scope, queue, ...[payload, options = {}]) {
-      await start();
-      await boss.insert(queue, [newJob(payload, options)], { db: within(scope), returnId: false });
-      if (quick.has(queue) && options.startAt === undefined) afterCommit(scope, () => notify(queue));
-    },
+  const enqueueAll: Jobs['enqueueAll'] = async (scope, queue, jobs) => {
+    if (jobs.length === 0) return;
+    const rows = jobs.map(({ payload, ...options }) => newJob(payload, options));
+    await start();
+    await boss.insert(queue, rows, { db: within(scope), returnId: false });
+    const isDue = ({ startAt }: JobOptions) => !startAt || Temporal.Instant.compare(startAt, scope.now) <= 0;
+    if (quick.has(queue) && jobs.some(isDue)) afterCommit(scope, () => notify(queue));
   };
+  return {
+    enqueueAll,
+    enqueue: (scope, queue, ...[payload, options]) => enqueueAll(scope, queue, [{ ...options, payload }]),
+  };
+}
+
+/** Ids, names of our own (`REMINDER_24H`, `es`) and instants. What people are called or reached by mostly is none. */
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|^[a-z][\w-]{0,63}$|^\d{4}-\d\d-\d\dT[\d:.]+Z$/i;
+
+function refuseAllButIds(payload: object): void {
+  for (const [name, value] of Object.entries(payload)) {
+    const isId = typeof value === 'string' ? ID.test(value) : ['number', 'boolean'].includes(typeof value);
+    if (!isId) throw new TypeError(`A job's payload holds ids only; ${name} is something else`);
+  }
 }
 
 /** A job as pg-boss inserts it. */
 export function newJob(payload: object, { startAt, singletonKey, priority }: JobOptions) {
+  refuseAllButIds(payload);
   return {
     data: payload,
     // Queues keep one waiting job per key; without a key of its own a job is its own.

@@ -9,7 +9,7 @@ import {
   type RunningJob,
 } from '../../src/platform/job-consumer.ts';
 import { declareQueues, type QueueRules } from '../../src/platform/job-queues.ts';
-import { createJobs, type JobOptions, openBoss, type Queue } from '../../src/platform/jobs.ts';
+import { createJobs, type JobOptions, type NewJob, openBoss, type Queue } from '../../src/platform/jobs.ts';
 import { createLog } from '../../src/platform/log.ts';
 import type { Scope } from '../../src/platform/scope.ts';
 
@@ -28,6 +28,7 @@ export async function declareTestQueues(adminUrl: string, ...queues: string[]): 
 export interface TestJobs extends AsyncDisposable {
   readonly boss: PgBoss;
   enqueue(scope: Scope, queue: string, payload: object, options?: JobOptions): Promise<void>;
+  enqueueAll(scope: Scope, queue: string, jobs: readonly (JobOptions & { payload: object })[]): Promise<void>;
   /** Runs a queue until disposed of. */
   run(
     queue: string,
@@ -43,6 +44,7 @@ export function openTestJobs(url: string, notify: (queue: string) => void = () =
   return {
     boss,
     enqueue: (scope, queue, ...rest) => jobs.enqueue(scope, queue as Queue, ...(rest as [never])),
+    enqueueAll: (scope, queue, all) => jobs.enqueueAll(scope, queue as Queue, all as readonly NewJob<Queue>[]),
     run(queue, run, { graceSeconds = 5, ...more } = {}) {
       const consumed = { slots: 4, timeoutSeconds: 20, run, ...more };
       return consume({ boss, pool, log: quiet, queues: { [queue]: consumed }, graceSeconds });

@@ -94,7 +94,7 @@ export async function asSuperuser<Row extends pg.QueryResultRow>(text: string, v
   return (await superuser.query<Row>(text, values)).rows;
 }
 
-const noJobs: Jobs = { enqueue: async () => undefined };
+const noJobs: Jobs = { enqueue: async () => undefined, enqueueAll: async () => undefined };
 
 export function actor(role: Role, more: Partial<Actor> = {}): Actor {
   return role === 'system' ? SYSTEM : { id: randomUUID(), role, sessionId: null, ...more };

@@ -54,7 +54,7 @@ import type { PatientRow } from './care/tables.ts';
 export type { ImportedPatient, NewPatient, PatientChanges } from './care/input.ts';
 export { type ImportOutcome, importPatients } from './care/import.ts';
 export { type Contact, contactsOf } from './care/contacts.ts';
-export { holdPatient, keysOf, type PatientKey, type Standing } from './care/keys.ts';
+export { holdPatient, keysOf, type PatientKey, type Standing, standingOf } from './care/keys.ts';
 export { patientsOnRecord } from './care/on-record.ts';
 export { type Progress, rebuildSearchIndex } from './care/rebuild.ts';
 export type { Address, Channel, Patient, PatientDetails, PatientStatus, Preferences } from './care/patient.ts';

@@ -3,6 +3,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import * as care from '#care';
 import { VaultError } from '#platform/vault';
+import * as scheduling from '#scheduling';
+import { booked } from './support/appointments.ts';
 import { aPatient } from './support/patients.ts';
 import { as, asSuperuser, committed } from './support/testing.ts';
 
@@ -62,7 +64,7 @@ async function dump(): Promise<string> {
 
 describe('a copy of the database', () => {
   test(
-    'tells nothing of a patient who was created, searched, changed, imported, deleted and restored',
+    'tells nothing of a patient who was created, searched, changed, booked for, imported, deleted and restored',
     committed(async (scope) => {
       const system = as(scope, 'system');
       const patient = await care.createPatient(scope, { ...PLANTED, idempotencyKey: 'k' });
@@ -72,6 +74,9 @@ describe('a copy of the database', () => {
       await care.patientsToRegister(system, PLANTED);
       await care.updatePatient(scope, patient.id, { firstName: 'Xav', idempotencyKey: 'k' });
       await care.updatePatient(scope, patient.id, { firstName: PLANTED.firstName });
+      const visit = await booked(scope, { patientId: patient.id, notes: PLANTED.notes });
+      await scheduling.update(scope, visit.id, { notes: `${PLANTED.notes} and cats` });
+      await scheduling.cancel(scope, visit.id, { reason: 'PATIENT', note: PLANTED.notes });
       await care.deletePatient(scope, patient.id);
       await care.restorePatient(scope, patient.id);
       await assert.rejects(care.createPatient(scope, aPatient({ email: PLANTED.email })), care.EmailTaken);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
+import * as care from '#care';
 import { Forbidden, InvalidInput, NotFound } from '#platform/errors';
 import type { Scope } from '#platform/scope';
 import * as scheduling from '#scheduling';
@@ -91,6 +92,21 @@ describe('availableSlots', () => {
       assert.ok(!(await times(patient, { providerIds: [providerId] })).includes('10:00'));
       await assert.rejects(times(patient, { patientId: randomUUID() }), NotFound);
       await assert.rejects(times(as(scope, 'auditor')), Forbidden);
+    }),
+  );
+
+  test(
+    'are none for a patient who cannot be booked, and NotFound for one who is deleted',
+    sandboxed(async (scope) => {
+      await newProvider(scope);
+      const staff = as(scope, 'agent');
+      for (const status of ['DECEASED', 'SUSPENDED', 'INACTIVE'] as const) {
+        assert.deepEqual(await times(staff, { patientId: await newPatient(scope, { status }) }), []);
+      }
+      const patientId = await newPatient(scope);
+      assert.deepEqual(await times(staff, { patientId }), WORKING_DAY);
+      await care.deletePatient(scope, patientId);
+      await assert.rejects(times(staff, { patientId }), NotFound);
     }),
   );
 

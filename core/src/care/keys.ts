@@ -34,15 +34,28 @@ export interface Standing {
  * The live patient as they are until the transaction ends: nobody changes, deletes or erases them meanwhile. Call it
  * inside `transact`, and before any lock on what belongs to the patient. Throws NotFound.
  */
-export async function holdPatient({ db, vault }: Scope, id: string): Promise<Standing> {
+export async function holdPatient(scope: Scope, id: string): Promise<Standing> {
+  const row = await live(scope, id)
+    .forKeyShare()
+    .executeTakeFirstOrThrow(() => new NotFound('Patient'));
+  return toStanding(scope, row);
+}
+
+/** The live patient as they are now. Call it inside `transact`. Throws NotFound. */
+export async function standingOf(scope: Scope, id: string): Promise<Standing> {
+  return toStanding(scope, await live(scope, id).executeTakeFirstOrThrow(() => new NotFound('Patient')));
+}
+
+function live({ db }: Scope, id: string) {
   if (!isUuid(id)) throw new NotFound('Patient');
-  const row = await db
+  return db
     .selectFrom('patients')
     .select(['id', 'status', 'time_zone', 'data_key'])
     .where('id', '=', id)
-    .where('deleted_at', 'is', null)
-    .forKeyShare()
-    .executeTakeFirstOrThrow(() => new NotFound('Patient'));
+    .where('deleted_at', 'is', null);
+}
+
+function toStanding({ vault }: Scope, row: Pick<PatientRow, 'id' | 'status' | 'time_zone' | 'data_key'>): Standing {
   return { patientId: row.id, status: row.status, timeZone: row.time_zone, key: toKey(vault, row) };
 }
 

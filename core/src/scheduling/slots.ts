@@ -4,7 +4,6 @@ import { z } from 'zod';
 import * as audit from '#audit';
 import * as care from '#care';
 import { statement } from '#platform/database';
-import { NotFound } from '#platform/errors';
 import { isUuid, parse } from '#platform/input';
 import { type Scope, transact } from '#platform/scope';
 import { type Asking, type Calendar, freeStarts, type ServiceRules } from './availability.ts';
@@ -64,7 +63,8 @@ export type SlotSearch = z.input<typeof SlotSearch>;
 /**
  * The first starts in the range that can be booked, in the order of time and then of providers: of all who offer the
  * service or of those that are named, on a grid of `everyMinutes` on each provider's own wall clock. With a patient
- * only what is free for them too; for a patient always so.
+ * only what is free for them too, and nothing for one who is deceased or not active; for a patient always so. Throws
+ * NotFound for a patient who is deleted, does not exist or is another one; InvalidInput, Forbidden.
  */
 export async function availableSlots(scope: Scope, input: SlotSearch): Promise<Slot[]> {
   const search = parse(SlotSearch, input);
@@ -74,7 +74,7 @@ export async function availableSlots(scope: Scope, input: SlotSearch): Promise<S
   else await permitPatient(scope, patientId, action);
 
   return transact(scope, async (scope) => {
-    if (patientId !== null) await noteReader(scope, patientId, action);
+    if (patientId !== null && !(await isBookable(scope, patientId, action))) return [];
     const rules = await loadRules(scope, search.service);
     const minutes = search.minutes ?? rules.minutes;
     const range = bookableRange(scope, rules, search);
@@ -100,11 +100,11 @@ export async function availableSlots(scope: Scope, input: SlotSearch): Promise<S
   });
 }
 
-/** Whoever sees what is free for a patient sees when they are not. */
-async function noteReader(scope: Scope, patientId: string, action: string): Promise<void> {
-  if (isPatient(scope.actor)) return;
-  if (!(await care.keysOf(scope, [patientId])).has(patientId.toLowerCase())) throw new NotFound('Patient');
-  await audit.record(scope, { action, resourceType: 'Slot', patientIds: [patientId] });
+/** Whether the patient may have visits at all. Whoever sees what is free for a patient sees when they are not. */
+async function isBookable(scope: Scope, patientId: string, action: string): Promise<boolean> {
+  const { status } = await care.standingOf(scope, patientId);
+  if (!isPatient(scope.actor)) await audit.record(scope, { action, resourceType: 'Slot', patientIds: [patientId] });
+  return status === 'ACTIVE';
 }
 
 /** Outside of it nothing can be free, and nothing has to be read. */

@@ -3,6 +3,7 @@ import * as audit from '#audit';
 import { type Email, openEmail } from './integrations/email.ts';
 import { guard } from './integrations/guard.ts';
 import { openSms, type Sms } from './integrations/sms.ts';
+import { openVoice, type Voice } from './integrations/voice.ts';
 import { type Clock, systemClock } from './platform/clock.ts';
 import type { Config } from './platform/config.ts';
 import { connect, type Db, openPool } from './platform/database.ts';
@@ -21,6 +22,7 @@ import { workers } from './workers.ts';
 /** What is outside, behind interfaces: passed to the few functions that call it. */
 export interface Integrations {
   readonly sms: Sms;
+  readonly voice: Voice;
   readonly email: Email;
 }
 
@@ -58,7 +60,7 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
   );
   const jobs = openJobs(parts, { databaseUrl, pubsub, log });
   const email = parts.use(openEmail(config, guard()));
-  const integrations = { sms: openSms(config, guard()), email };
+  const integrations = { sms: openSms(config, guard()), voice: openVoice(config, guard()), email };
 
   const still = {
     db,

@@ -61,8 +61,8 @@ describe('the app', () => {
       },
       async [Symbol.asyncDispose]() {},
     };
-    const sms = { send: async () => assert.fail('no text was asked for') };
-    await using _ = await startWorkers({ ...app, integrations: { email, sms } });
+    const sms = { ...app.integrations.sms, send: async () => assert.fail('no text was asked for') };
+    await using _ = await startWorkers({ ...app, integrations: { ...app.integrations, email, sms } });
     assert.match(await texts.next(), /code is \d{6}/);
     const jobs = await asSuperuser(`select data from pgboss.job where name = 'verification-code'`);
     assert.doesNotMatch(JSON.stringify(jobs), /demo|(?<![0-9a-f])\d{6}"/);

@@ -1,16 +1,21 @@
 /** E-mail over SMTP. Outside development the connection must be encrypted. */
 import { createTransport } from 'nodemailer';
 import type { Config } from '#platform/config';
-import { type Guarded, Refused, Unavailable } from './guard.ts';
+import { type Guarded, Refused, Unavailable, Unknown } from './guard.ts';
 
 export interface EmailMessage {
   readonly to: string;
   readonly subject: string;
   readonly text: string;
+  /**
+   * `<id@domain>`, the same whenever the same message is tried again: nobody can be asked whether it was sent, but
+   * mailboxes show two with one id as one. A new one unless given.
+   */
+  readonly messageId?: string;
 }
 
 export interface Email extends AsyncDisposable {
-  /** Returns the id under which the server took it. Throws `Refused` or `Unavailable`. */
+  /** Returns the message's id. Throws `Refused`, `Unavailable` or `Unknown`. */
   send(message: EmailMessage): Promise<string>;
 }
 
@@ -38,8 +43,10 @@ export function openEmail(config: EmailConfig, guarded: Guarded): Email {
   });
   return {
     send: (message) =>
-      guarded(async () => {
-        const { messageId } = await transport.sendMail({ ...message, from: config.EMAIL_FROM }).catch(refuse);
+      guarded.send(async (signal) => {
+        // What the guard has given up must not go out afterwards.
+        const mail = { ...message, from: config.EMAIL_FROM, signal };
+        const { messageId } = await transport.sendMail(mail).catch(refuse);
         return messageId;
       }),
     async [Symbol.asyncDispose]() {
@@ -55,9 +62,32 @@ const notConfigured: Email = {
   async [Symbol.asyncDispose]() {},
 };
 
-/** SMTP's 5xx are final. The server's answer repeats the address; ours keeps its code alone. */
+interface SmtpError {
+  readonly code?: string;
+  readonly responseCode?: number;
+  readonly command?: string;
+  readonly syscall?: string;
+  readonly timeoutType?: string;
+}
+
+const PERMANENT = 500;
+const ABOUT_THE_MESSAGE = new Set(['EENVELOPE', 'EMESSAGE']);
+const BEFORE_THE_MESSAGE = new Set(['EDNS', 'ETLS', 'EAUTH', 'ENOAUTH', 'ECONFIG', 'EPROXY', 'EENVELOPE']);
+
+/**
+ * A no is a no, and final from 500 on where it is about the message. A connection lost on the way says nothing. The
+ * server's answer repeats the address; ours keeps its code alone.
+ */
 function refuse(thrown: unknown): never {
-  const { responseCode, code } = thrown as { responseCode?: number; code?: string };
-  if (responseCode !== undefined && responseCode >= 500) throw new Refused(String(responseCode));
-  throw new Unavailable(String(responseCode ?? code ?? 'UNKNOWN'));
+  const { code = 'UNKNOWN', responseCode } = thrown as SmtpError;
+  if (responseCode !== undefined) {
+    if (responseCode >= PERMANENT && ABOUT_THE_MESSAGE.has(code)) throw new Refused(String(responseCode));
+    throw new Unavailable(String(responseCode));
+  }
+  throw isBeforeTheMessage(thrown as SmtpError) ? new Unavailable(code) : new Unknown(code);
+}
+
+function isBeforeTheMessage({ code = '', syscall, timeoutType }: SmtpError): boolean {
+  if (syscall === 'connect' || BEFORE_THE_MESSAGE.has(code)) return true;
+  return timeoutType === 'CONNECT_TIMEOUT' || timeoutType === 'GREETING_TIMEOUT';
 }

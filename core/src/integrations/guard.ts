@@ -2,7 +2,8 @@
  * How every call to the outside is made: with a time limit, tried again where that can help, refused at once while
  * the other side is down or has too much to do. So a slow neighbour does not become an outage of our own.
  *
- * No error that leaves an integration says whom a message was for or what it said.
+ * What must happen once is never tried again while it may have happened. No error that leaves an integration says
+ * whom a message was for or what it said.
  */
 import {
   bulkhead,
@@ -19,7 +20,7 @@ import {
   wrap,
 } from 'cockatiel';
 
-/** It may work later: the other side is down, busy or too slow, or it is not configured. */
+/** It did not happen and may work later: the other side is down or busy, or it is not configured. */
 export class Unavailable extends Error {
   /** What the other side or the operating system calls it: `503`, `ECONNREFUSED`. */
   readonly code: string;
@@ -29,7 +30,7 @@ export class Unavailable extends Error {
   }
 }
 
-/** It will never work: the other side does not take this message, or does not know this address. */
+/** It did not happen and never will: the other side does not take this message, or does not know this address. */
 export class Refused extends Error {
   readonly code: string;
   constructor(code: string) {
@@ -38,7 +39,23 @@ export class Refused extends Error {
   }
 }
 
-export type Guarded = <T>(call: (signal: AbortSignal) => Promise<T>) => Promise<T>;
+/** It may have happened: the call went out, and no answer came that says yes or no. Look before doing it again. */
+export class Unknown extends Error {
+  readonly code: string;
+  constructor(code: string) {
+    super(`The other side may have done it or not (${code})`);
+    this.code = code;
+  }
+}
+
+type Call<T> = (signal: AbortSignal) => Promise<T>;
+
+export interface Guarded {
+  /** What may be asked twice; a timeout too is tried again. Throws {@link Refused} or {@link Unavailable}. */
+  ask<T>(call: Call<T>): Promise<T>;
+  /** What must not happen twice: tried again only after {@link Unavailable}. A timeout is {@link Unknown}. */
+  send<T>(call: Call<T>): Promise<T>;
+}
 
 export interface GuardOptions {
   readonly timeoutMs: number;
@@ -61,29 +78,46 @@ export const GUARD: GuardOptions = {
   reopenAfterMs: 10_000,
 };
 
-/** One guard per neighbour. What its calls throw is {@link Refused} or {@link Unavailable}. */
+/** One guard per neighbour. */
 export function guard(options: GuardOptions = GUARD): Guarded {
-  const transient = handleType(Unavailable).orType(TaskCancelledError);
-  const policy = wrap(
-    bulkhead(options.atOnce, options.atOnce * 2),
-    retry(transient, {
-      maxAttempts: options.retries,
-      backoff: new ExponentialBackoff({ initialDelay: options.firstRetryMs }),
-    }),
-    circuitBreaker(transient, {
-      halfOpenAfter: options.reopenAfterMs,
-      breaker: new ConsecutiveBreaker(options.failuresToOpen),
-    }),
-    timeout(options.timeoutMs, TimeoutStrategy.Aggressive),
-  );
-  return async (call) => {
-    try {
-      return await policy.execute(({ signal }) => call(signal));
-    } catch (thrown) {
-      if (thrown instanceof BulkheadRejectedError) throw new Unavailable('OVERLOADED');
-      if (thrown instanceof BrokenCircuitError) throw new Unavailable('CIRCUIT_OPEN');
-      if (thrown instanceof TaskCancelledError) throw new Unavailable('TIMEOUT');
-      throw thrown;
-    }
+  const unanswered = handleType(Unknown).orType(TaskCancelledError);
+  const failed = unanswered.orType(Unavailable);
+  const room = bulkhead(options.atOnce, options.atOnce * 2);
+  const circuit = circuitBreaker(failed, {
+    halfOpenAfter: options.reopenAfterMs,
+    breaker: new ConsecutiveBreaker(options.failuresToOpen),
+  });
+  const again = {
+    maxAttempts: options.retries,
+    backoff: new ExponentialBackoff({ initialDelay: options.firstRetryMs }),
   };
+  const inTime = timeout(options.timeoutMs, TimeoutStrategy.Aggressive);
+  const asking = wrap(room, retry(failed, again), circuit, inTime);
+  const sending = wrap(room, retry(handleType(Unavailable), again), circuit, inTime);
+  return {
+    async ask(call) {
+      try {
+        return await asking.execute(({ signal }) => call(signal));
+      } catch (thrown) {
+        if (thrown instanceof Unknown) throw new Unavailable(thrown.code);
+        if (thrown instanceof TaskCancelledError) throw new Unavailable('TIMEOUT');
+        throw withoutBegun(thrown);
+      }
+    },
+    async send(call) {
+      try {
+        return await sending.execute(({ signal }) => call(signal));
+      } catch (thrown) {
+        if (thrown instanceof TaskCancelledError) throw new Unknown('TIMEOUT');
+        throw withoutBegun(thrown);
+      }
+    },
+  };
+}
+
+/** What the guard itself refuses was never begun. */
+function withoutBegun(thrown: unknown): unknown {
+  if (thrown instanceof BulkheadRejectedError) return new Unavailable('OVERLOADED');
+  if (thrown instanceof BrokenCircuitError) return new Unavailable('CIRCUIT_OPEN');
+  return thrown;
 }

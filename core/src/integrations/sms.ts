@@ -1,57 +1,80 @@
-/** Text messages, by Twilio's own client. In development and tests its base URL is the simulator's. */
-import type { Twilio } from 'twilio';
+/** Text messages, by Twilio's own client. */
 import type { Config } from '#platform/config';
-import { type Guarded, Refused, Unavailable } from './guard.ts';
+import { type Guarded, Unavailable } from './guard.ts';
+import { instantOf, isSince, refuse, type TwilioConfig, twilioClient } from './twilio.ts';
 
 export interface TextMessage {
   /** E.164. */
   readonly to: string;
   readonly body: string;
+  /** Where the other side reports each step of the delivery. */
+  readonly statusCallback?: string;
+}
+
+export interface SoughtText {
+  readonly to: string;
+  readonly body: string;
+  /** By the other side's clock: leave room for a clock of ours that is wrong. */
+  readonly since: Temporal.Instant;
+}
+
+export interface FoundText {
+  readonly id: string;
+  /** `queued`, `sending`, `sent`, `delivered`, `undelivered` or `failed`, among others. */
+  readonly status: string;
+  readonly sentAt: Temporal.Instant | null;
+  readonly errorCode: string | null;
 }
 
 export interface Sms {
-  /** Returns the other side's id of the message. Throws `Refused` or `Unavailable`. */
+  /** Returns the other side's id of the message. Throws `Refused`, `Unavailable` or `Unknown`. */
   send(message: TextMessage): Promise<string>;
+  /**
+   * What the other side has of such a message, the newest first: for a send whose outcome is not known. Throws
+   * `Refused` or `Unavailable`.
+   */
+  find(sought: SoughtText): Promise<readonly FoundText[]>;
 }
 
-type SmsConfig = Pick<Config, 'TWILIO_ACCOUNT_SID' | 'TWILIO_AUTH_TOKEN' | 'TWILIO_BASE_URL' | 'SMS_FROM'>;
+type SmsConfig = TwilioConfig & Pick<Config, 'SMS_FROM'>;
+
+/** As many as one page of theirs has; nobody gets so many within a day. */
+const LOOK_THROUGH = 200;
 
 /** Connects with the first message. */
 export function openSms(config: SmsConfig, guarded: Guarded): Sms {
-  let client: Promise<Twilio> | undefined;
+  const open = twilioClient(config);
   return {
-    async send({ to, body }) {
-      const from = config.SMS_FROM;
-      if (from === undefined) throw new Unavailable('NOT_CONFIGURED');
-      client ??= openClient(config);
-      const { messages } = await client;
-      return guarded(async () => {
-        const message = await messages.create({ to, from, body }).catch(refuse);
-        return message.sid;
+    async send({ to, body, statusCallback }) {
+      const sender = senderOf(config);
+      const { messages } = await open();
+      return guarded.send(async () => {
+        const callback = statusCallback === undefined ? {} : { statusCallback };
+        const { sid } = await messages.create({ to, body, ...sender, ...callback }).catch(refuse);
+        return sid;
       });
+    },
+    async find({ to, body, since }) {
+      const { from } = senderOf(config);
+      const { messages } = await open();
+      // Not by the date it was sent: one that still waits there has none, and is what we look for.
+      const filter = { to, limit: LOOK_THROUGH, ...(from === undefined ? {} : { from }) };
+      const listed = await guarded.ask(() => messages.list(filter).catch(refuse));
+      return listed
+        .filter((message) => message.direction === 'outbound-api' && isSince(message.dateCreated, since))
+        .filter((message) => message.body.trim() === body.trim())
+        .map(({ sid, status, dateSent, errorCode }) => ({
+          id: sid,
+          status,
+          sentAt: instantOf(dateSent),
+          errorCode: errorCode ? String(errorCode) : null,
+        }));
     },
   };
 }
 
-/** The client is large: a process that sends nothing does not load it. */
-async function openClient(config: SmsConfig): Promise<Twilio> {
-  if (config.TWILIO_ACCOUNT_SID === undefined || config.TWILIO_AUTH_TOKEN === undefined) {
-    throw new Unavailable('NOT_CONFIGURED');
-  }
-  const { default: twilio } = await import('twilio');
-  const client = twilio(config.TWILIO_ACCOUNT_SID, config.TWILIO_AUTH_TOKEN, { keepAlive: true });
-  if (config.TWILIO_BASE_URL !== undefined) client.api.baseUrl = config.TWILIO_BASE_URL;
-  return client;
-}
-
-const BAD_REQUEST = 400;
-
-/**
- * A bad request is the message's fault; a wrong token or a limit is not, and may be right tomorrow. Twilio's own
- * errors repeat the number, ours keep its code alone.
- */
-function refuse(thrown: unknown): never {
-  const { status, code } = thrown as { status?: number; code?: number | string };
-  const name = String(code ?? status ?? 'UNKNOWN');
-  throw status === BAD_REQUEST ? new Refused(name) : new Unavailable(name);
+/** A messaging service chooses the number itself. */
+function senderOf({ SMS_FROM: from }: SmsConfig): { from?: string; messagingServiceSid?: string } {
+  if (from === undefined) throw new Unavailable('NOT_CONFIGURED');
+  return from.startsWith('MG') ? { messagingServiceSid: from } : { from };
 }

@@ -125,6 +125,11 @@ const Variables = z.object({
   TWILIO_BASE_URL: z.url().optional(),
   /** The number, in E.164, or messaging service that text messages come from. */
   SMS_FROM: z.string().min(1).optional(),
+  /** The number, in E.164, that calls come from. That of the text messages unless given. */
+  VOICE_FROM: z
+    .string()
+    .regex(/^\+[1-9]\d{6,14}$/, 'expected a number such as +12125550100')
+    .optional(),
   SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
   EMAIL_FROM: z.string().includes('@').default('CareFlex <no-reply@careflex.test>'),
 });

@@ -160,7 +160,9 @@ create table tasks (
   constraint tasks_done_by_somebody check ((status = 'DONE') = (done_at is not null))
 );
 create unique index tasks_once_per_notification on tasks (kind, notification_id) where notification_id is not null and inbound_message_id is null;
-create unique index tasks_once_per_inbound on tasks (kind, inbound_message_id) where inbound_message_id is not null;
+-- An answer to one text about several visits is a task for each.
+create unique index tasks_once_per_inbound on tasks (kind, inbound_message_id, appointment_id) nulls not distinct
+  where inbound_message_id is not null;
 create index tasks_open on tasks (created_at, id) where status <> 'DONE';
 create index tasks_of_patient on tasks (patient_id, created_at desc);
 

@@ -17,5 +17,16 @@ export {
   type Reason,
   REASONS,
 } from './notifications/message.ts';
-export { TASK_KINDS, TASK_STATUSES, type TaskKind, type TaskStatus } from './notifications/task.ts';
+export {
+  closeTasksOf,
+  type NewTask,
+  openTask,
+  TASK_KINDS,
+  TASK_REASONS,
+  TASK_STATUSES,
+  type TaskChanged,
+  type TaskKind,
+  type TaskReason,
+  type TaskStatus,
+} from './notifications/task.ts';
 export { LANGUAGES, type Language, type TemplateKind } from './notifications/template.ts';

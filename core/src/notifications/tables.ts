@@ -3,7 +3,7 @@ import type { Channel } from '#care';
 import type { Role } from '#platform/scope';
 import type { ConsentSource, ConsentStatus, ContactKind, OptOutSource, Purpose } from './consent.ts';
 import type { Kind, NotificationStatus, Reason } from './message.ts';
-import type { TaskKind, TaskStatus } from './task.ts';
+import type { TaskKind, TaskReason, TaskStatus } from './task.ts';
 import type { Language, TemplateKind } from './template.ts';
 
 type Instant = ColumnType<Date, string, string>;
@@ -104,7 +104,7 @@ declare module '#platform/database' {
       appointment_id: Nullable<string>;
       notification_id: Nullable<string>;
       inbound_message_id: Nullable<string>;
-      reason: string;
+      reason: TaskReason;
       claimed_by: Nullable<string>;
       claimed_at: NullableInstant;
       done_by: Nullable<string>;

@@ -74,30 +74,34 @@ export async function availableSlots(scope: Scope, input: SlotSearch): Promise<S
   else await permitPatient(scope, patientId, action);
 
   return transact(scope, async (scope) => {
-    if (patientId !== null && !(await isBookable(scope, patientId, action))) return [];
-    const rules = await loadRules(scope, search.service);
-    const minutes = search.minutes ?? rules.minutes;
-    const range = bookableRange(scope, rules, search);
-    if (range.from >= range.until) return [];
-    const providers = await offering(scope.db, {
-      service: search.service,
-      ids: search.providerIds?.filter(isUuid) ?? null,
-    });
-    const ids = providers.map(({ id }) => id);
-    const visits = { from: range.from, until: range.until + minutes * MINUTE };
-    const patientTaken = patientId === null ? [] : await loadPatientTaken(scope, patientId, visits);
-    const asking = { now: scope.now.epochMilliseconds, minutes, patientTaken, everyMinutes: search.everyMinutes };
-
-    const slots: Slot[] = [];
-    for (const part of partsOf(range, ids.length)) {
-      const calendars = await loadCalendars(scope, ids, { from: part.from, until: part.until + minutes * MINUTE });
-      for (const slot of inOrder(calendars, rules, { ...asking, ...part })) {
-        slots.push(slot);
-        if (slots.length === search.first) return slots;
-      }
-    }
-    return slots;
+    const bookable = patientId === null || (await isBookable(scope, patientId, action));
+    return bookable ? freeSlots(scope, search, patientId) : [];
   });
+}
+
+async function freeSlots(scope: Scope, search: z.output<typeof SlotSearch>, patientId: string | null): Promise<Slot[]> {
+  const rules = await loadRules(scope, search.service);
+  const minutes = search.minutes ?? rules.minutes;
+  const range = bookableRange(scope, rules, search);
+  if (range.from >= range.until) return [];
+  const providers = await offering(scope.db, {
+    service: search.service,
+    ids: search.providerIds?.filter(isUuid) ?? null,
+  });
+  const ids = providers.map(({ id }) => id);
+  const visits = { from: range.from, until: range.until + minutes * MINUTE };
+  const patientTaken = patientId === null ? [] : await loadPatientTaken(scope, patientId, visits);
+  const asking = { now: scope.now.epochMilliseconds, minutes, patientTaken, everyMinutes: search.everyMinutes };
+
+  const slots: Slot[] = [];
+  for (const part of partsOf(range, ids.length)) {
+    const calendars = await loadCalendars(scope, ids, { from: part.from, until: part.until + minutes * MINUTE });
+    for (const slot of inOrder(calendars, rules, { ...asking, ...part })) {
+      slots.push(slot);
+      if (slots.length === search.first) return slots;
+    }
+  }
+  return slots;
 }
 
 /** Whether the patient may have visits at all. Whoever sees what is free for a patient sees when they are not. */

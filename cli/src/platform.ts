@@ -5,6 +5,7 @@ import { type DatabaseAccess, databaseAccess, DatabaseUnusable, reachDatabase } 
 import { type Config, environment, readConfig } from '@careflex/core/platform/config';
 import { withDevelopmentSecrets } from '@careflex/core/platform/development-secrets';
 import { findEmbedded, startEmbedded } from '@careflex/core/platform/embedded-postgres';
+import { assertOwnSecret } from '@careflex/core/platform/installed-secret';
 import { createLog, type Log } from '@careflex/core/platform/log';
 import { missingMigrations } from '@careflex/core/platform/migrate';
 import { type Scope, SYSTEM } from '@careflex/core/platform/scope';
@@ -51,7 +52,7 @@ export async function withApp<T>(work: (app: App) => Promise<T>): Promise<T> {
   return await untilStopped(work(app));
 }
 
-/** Throws DatabaseUnusable when the database is not up to date. */
+/** Throws DatabaseUnusable when the database is not up to date, ConfigError when it was made with another secret. */
 export async function openApp(config: Config, { access }: OpenDatabase, log: Log): Promise<App> {
   await reachDatabase(access.url);
   const app = await createApp(config, { databaseUrl: access.url, log });
@@ -59,6 +60,7 @@ export async function openApp(config: Config, { access }: OpenDatabase, log: Log
     const missing = await missingMigrations(commandScope(app));
     if (missing.length > 0)
       throw new DatabaseUnusable(`The database lacks ${missing.join(', ')}; run "careflex migrate".`);
+    await assertOwnSecret(commandScope(app), config.CAREFLEX_SECRET);
     return app;
   } catch (thrown) {
     await app[Symbol.asyncDispose]();

@@ -33,7 +33,7 @@ import { lagSeconds, sealAll, type Sealed, type SealOptions } from './audit/seal
 import type { Page, PageInput } from '#platform/page';
 
 export type { Exported, WriteLine } from './audit/export.ts';
-export { readHeadFile, SignedHead, TrailDamaged } from './audit/head.ts';
+export { isOwnTrail, readHeadFile, SignedHead, TrailDamaged } from './audit/head.ts';
 export type { AuditEntry, AuditFilter, ExportInput, OwnAccess } from './audit/list.ts';
 export type { Sealed, SealOptions } from './audit/seal.ts';
 export type { Damage, DamageKind, Verification, VerifyOptions } from './audit/verify.ts';

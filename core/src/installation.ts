@@ -3,16 +3,20 @@
  *
  * The platform runs as a login role without rights. Given DATABASE_ADMIN_URL, DATABASE_URL is that role's own and
  * an operator manages it. Given DATABASE_URL alone, it is the administrator's, and the migration makes the role
- * `careflex_app` with a password derived from CAREFLEX_SECRET, so that every process with the same settings can
- * connect. A DATABASE_URL of `careflex_app` itself is the role's own: such a process cannot migrate.
+ * `careflex_app_DATABASE` with a password derived from CAREFLEX_SECRET, so that every process with the same settings
+ * can connect. Roles belong to the whole server: named after its database, the role is not another installation's.
+ * A DATABASE_URL of such a role is the role's own: such a process cannot migrate.
  */
+import { createHash } from 'node:crypto';
 import pg from 'pg';
+import * as audit from '#audit';
 import type { Config } from '#platform/config';
 import { sqlState } from '#platform/database';
 import { declareQueues } from '#platform/job-queues';
 import { type LoginRole, migrate, type Migrated } from '#platform/migrate';
 import type { Log } from '#platform/log';
-import { deriveKey } from '#platform/vault';
+import { secretCheck } from '#platform/installed-secret';
+import { deriveKey, keyRing, vault } from '#platform/vault';
 import { schedules, workers } from './workers.ts';
 
 export interface DatabaseAccess {
@@ -24,18 +28,31 @@ export interface DatabaseAccess {
 }
 
 const LOGIN_ROLE = 'careflex_app';
+/** Longer names are cut off by PostgreSQL. */
+const LONGEST_NAME_BYTES = 63;
+
+function isLoginRole(name: string): boolean {
+  return name === LOGIN_ROLE || name.startsWith(`${LOGIN_ROLE}_`);
+}
+
+function loginRoleOf(database: string): string {
+  const name = `${LOGIN_ROLE}_${database}`;
+  if (Buffer.byteLength(name) <= LONGEST_NAME_BYTES) return name;
+  return `${LOGIN_ROLE}_${createHash('sha256').update(database).digest('hex').slice(0, 32)}`;
+}
 
 /** As whom to connect. `databaseUrl` is DATABASE_URL, or the embedded server's. */
 export function databaseAccess(config: Config, databaseUrl: string): DatabaseAccess {
-  const { username } = new URL(databaseUrl);
-  const name = decodeURIComponent(username);
-  if (config.DATABASE_ADMIN_URL !== undefined || name === LOGIN_ROLE) {
-    return { adminUrl: config.DATABASE_ADMIN_URL ?? null, url: databaseUrl, login: { name } };
+  const { username, pathname } = new URL(databaseUrl);
+  const user = decodeURIComponent(username);
+  if (config.DATABASE_ADMIN_URL !== undefined || isLoginRole(user)) {
+    return { adminUrl: config.DATABASE_ADMIN_URL ?? null, url: databaseUrl, login: { name: user } };
   }
+  const name = loginRoleOf(decodeURIComponent(pathname.slice(1)) || user);
   const password = deriveKey(config.CAREFLEX_SECRET, 'careflex:database-login').toString('base64url');
   const url = new URL(databaseUrl);
-  [url.username, url.password] = [LOGIN_ROLE, password];
-  return { adminUrl: databaseUrl, url: url.href, login: { name: LOGIN_ROLE, password } };
+  [url.username, url.password] = [encodeURIComponent(name), password];
+  return { adminUrl: databaseUrl, url: url.href, login: { name, password } };
 }
 
 /** One clear sentence for the person who starts the program. */
@@ -70,20 +87,27 @@ function whyUnreachable({ hostname, port, username }: URL, thrown: unknown): str
   const refusal = REFUSALS[sqlState(thrown) ?? ''];
   const where = `The database at ${hostname}:${port || '5432'}`;
   if (refusal !== undefined) {
-    const hint = decodeURIComponent(username) === LOGIN_ROLE ? '; has "careflex migrate" been run?' : '.';
+    const hint = isLoginRole(decodeURIComponent(username)) ? '; has "careflex migrate" been run?' : '.';
     return `${where} ${refusal} ${decodeURIComponent(username)}${hint}`;
   }
   const { code = 'no answer' } = thrown as { code?: string };
   return `${where} cannot be reached (${code}); is it running, and is DATABASE_URL right?`;
 }
 
-/** Brings schema, roles, queues and schedules to this program's version. Throws MigrationError. */
+/**
+ * Brings schema, roles, queues and schedules to this program's version. Throws MigrationError, and ConfigError when
+ * the database was made with another secret: then nothing is changed.
+ */
 export async function install(
   adminUrl: string,
   login: LoginRole,
   { config, log }: { config: Config; log: Log },
 ): Promise<Migrated> {
-  const migrated = await migrate(adminUrl, login);
+  const secret = {
+    check: secretCheck(config.CAREFLEX_SECRET),
+    fits: (client: pg.Client) => audit.isOwnTrail(vault(keyRing(config.CAREFLEX_KEYS), config.CAREFLEX_SECRET), client),
+  };
+  const migrated = await migrate(adminUrl, login, { secret });
   await declareQueues(adminUrl, { queues: workers, schedules: schedules(config) }, log);
   return migrated;
 }

@@ -14,7 +14,8 @@ describe('databaseAccess', () => {
     const admin = 'postgres://admin:pw@db.test:5432/careflex?sslmode=require';
     const access = databaseAccess(config, admin);
     assert.equal(access.adminUrl, admin);
-    assert.equal(access.url, `postgres://careflex_app:${access.login.password}@db.test:5432/careflex?sslmode=require`);
+    const { password } = access.login;
+    assert.equal(access.url, `postgres://careflex_app_careflex:${password}@db.test:5432/careflex?sslmode=require`);
     assert.deepEqual(databaseAccess(readConfig(environment), admin), access);
     const another = databaseAccess(readConfig({ ...environment, CAREFLEX_SECRET: secret() }), admin);
     assert.notEqual(another.login.password, access.login.password);
@@ -33,10 +34,12 @@ describe('databaseAccess', () => {
     });
   });
 
-  it('knows its own login role, which cannot migrate', () => {
-    const url = 'postgres://careflex_app:pw@db.test/careflex';
-    assert.deepEqual(databaseAccess(config, url), { adminUrl: null, url, login: { name: 'careflex_app' } });
-  });
+  for (const name of ['careflex_app', 'careflex_app_careflex']) {
+    it(`knows its own login role ${name}, which cannot migrate`, () => {
+      const url = `postgres://${name}:pw@db.test/careflex`;
+      assert.deepEqual(databaseAccess(config, url), { adminUrl: null, url, login: { name } });
+    });
+  }
 });
 
 describe('reachDatabase', () => {

@@ -44,13 +44,19 @@ describe('migrate', () => {
 
   it('refuses a file that was changed after it had been applied, and a database that is newer', async () => {
     const [first, ...rest] = readMigrations() as [Migration, ...Migration[]];
-    await assert.rejects(migrate(url, LOGIN, [{ ...first, checksum: 'another' }, ...rest]), MigrationError);
-    await assert.rejects(migrate(url, LOGIN, rest), /newer than this program/);
+    await assert.rejects(
+      migrate(url, LOGIN, { migrations: [{ ...first, checksum: 'another' }, ...rest] }),
+      MigrationError,
+    );
+    await assert.rejects(migrate(url, LOGIN, { migrations: rest }), /newer than this program/);
   });
 
   it('undoes a file that fails, whole, and says which', async () => {
     const bad = { name: '9999_bad.sql', sql: 'create table half (id int); select 1/0', checksum: 'x' };
-    await assert.rejects(migrate(url, LOGIN, [...readMigrations(), bad]), /9999_bad\.sql failed: division by zero/);
+    await assert.rejects(
+      migrate(url, LOGIN, { migrations: [...readMigrations(), bad] }),
+      /9999_bad\.sql failed: division by zero/,
+    );
     const client = new pg.Client({ connectionString: url });
     await client.connect();
     const { rows } = await client.query(`select to_regclass('half') as half`);

@@ -6,6 +6,7 @@
  */
 import { createPrivateKey, createPublicKey, hash, type KeyObject, sign, verify } from 'node:crypto';
 import { open, readFile, rename } from 'node:fs/promises';
+import type pg from 'pg';
 import { z } from 'zod';
 import type { Db } from '#platform/database';
 import type { Vault } from '#platform/vault';
@@ -78,6 +79,21 @@ export async function findHead(db: Db, size?: number): Promise<SignedHead | null
   const heads = db.selectFrom('audit_heads').selectAll().orderBy('size', 'desc').limit(1);
   const row = await (size === undefined ? heads : heads.where('size', '=', size)).executeTakeFirst();
   return row === undefined ? null : toHead(row);
+}
+
+/**
+ * Whether the newest head was signed with this vault's key; true where there is none yet. For an administrator's
+ * connection, before anything runs.
+ */
+export async function isOwnTrail(vault: Vault, client: pg.Client): Promise<boolean> {
+  const { rows: there } = await client.query<{ exists: boolean }>(
+    `select to_regclass('audit_heads') is not null as exists`,
+  );
+  if (!there[0]?.exists) return true;
+  const { rows } = await client.query<HeadRow>('select * from audit_heads order by size desc limit 1');
+  const newest = rows[0];
+  if (newest === undefined) return true;
+  return isGenuine(toHead(newest), publicKey(vault));
 }
 
 export interface HeadRow {

@@ -7,6 +7,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { sql } from 'kysely';
 import pg from 'pg';
 import { LOCKS } from './advisory-locks.ts';
+import { keepSecretCheck, refuseAnotherSecret, type SecretProof } from './installed-secret.ts';
 import { installJobs } from './job-queues.ts';
 import { asSystem, type Scope, transact } from './scope.ts';
 
@@ -35,18 +36,30 @@ export interface Migrated {
   readonly alreadyThere: number;
 }
 
+export interface MigrateOptions {
+  readonly migrations?: readonly Migration[];
+  /** Nothing is changed in a database that was made with another secret. */
+  readonly secret?: SecretProof;
+}
+
 /**
  * Brings the database up to date, each file in a transaction of its own. `adminUrl` needs the right to create
  * tables and roles; `login` is the role that the platform itself connects as.
- * Throws {@link MigrationError}.
+ * Throws {@link MigrationError}, and ConfigError when the secret is another one.
  */
-export async function migrate(adminUrl: string, login: LoginRole, migrations = readMigrations()): Promise<Migrated> {
+export async function migrate(
+  adminUrl: string,
+  login: LoginRole,
+  { migrations = readMigrations(), secret }: MigrateOptions = {},
+): Promise<Migrated> {
   const client = new pg.Client({ connectionString: adminUrl, application_name: 'careflex migrate' });
   await client.connect();
   try {
     await client.query('select pg_advisory_lock($1)', [LOCKS.migration]);
+    if (secret) await refuseAnotherSecret(client, secret);
     await installJobs(client);
     const applied = await applyPending(client, migrations);
+    if (secret) await keepSecretCheck(client, secret);
     await grantLogin(client, login);
     await client.query('grant select on schema_migrations to careflex_system');
     return { applied, alreadyThere: migrations.length - applied.length };

@@ -30,7 +30,7 @@ export async function benchPlatform(): Promise<BenchPlatform> {
     request: { id: randomUUID(), ip: null, userAgent: 'bench' },
     db,
     now: Temporal.Now.instant(),
-    clinic: { timeZone: 'America/New_York', region: 'US' },
+    clinic: { timeZone: 'America/New_York', region: 'US', name: 'CareFlex Clinic' },
     signIn: { idleMinutes: 30, absoluteHours: 12, accessTokenMinutes: 5, demoAccounts: false, issuers: [] },
     vault: vault(keyRing([{ id: 1, bytes: randomBytes(32) }]), randomBytes(32)),
     jobs: { enqueue: async () => undefined, enqueueAll: async () => undefined },

@@ -20,6 +20,73 @@ create table message_templates (
   constraint message_templates_subject_of_email check ((channel = 'EMAIL') = (subject is not null))
 );
 
+-- What the platform comes with: version 1 of every template, under ids that are the same everywhere. Spanish text messages
+-- do without á, í, ó and ú: with one of them only 70 characters would fit, not 160.
+insert into message_templates (id, kind, channel, language, version, subject, body, created_at)
+select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, kind, channel, language, 1, subject, body, now()
+  from (values
+    (1, 'CONFIRMATION', 'SMS', 'en', null, '{{clinicName}}: your visit is booked for {{visits}}. Questions? Call {{clinicPhone}}. Reply STOP to opt out.'),
+    (2, 'REMINDER_24H', 'SMS', 'en', null, '{{clinicName}}: your visit is {{visits}}. {{replyCodes}}. Call {{clinicPhone}}.'),
+    (3, 'REMINDER_2H', 'SMS', 'en', null, '{{clinicName}}: your visit begins {{visits}}. {{replyCodes}}. Call {{clinicPhone}}.'),
+    (4, 'CHANGED', 'SMS', 'en', null, '{{clinicName}}: your visit has moved to {{visits}}. {{replyCodes}}. Call {{clinicPhone}}.'),
+    (5, 'CANCELLED', 'SMS', 'en', null, '{{clinicName}}: your visit {{visits}} is cancelled. For another time call {{clinicPhone}}.'),
+    (6, 'MISSED', 'SMS', 'en', null, '{{clinicName}}: we missed you at your visit {{visits}}. For another time call {{clinicPhone}}.'),
+    (7, 'OPTED_OUT', 'SMS', 'en', null, '{{clinicName}}: you get no more messages from us. Reply START to get them again. Questions? Call {{clinicPhone}}.'),
+    (8, 'OPTED_IN', 'SMS', 'en', null, '{{clinicName}}: you get messages about your visits again. Questions? Call {{clinicPhone}}. Reply STOP to opt out.'),
+    (9, 'HELP', 'SMS', 'en', null, '{{clinicName}}: messages about your visits. For help call {{clinicPhone}}. Msg & data rates may apply. Reply STOP to opt out.'),
+    (10, 'CONFIRMED', 'SMS', 'en', null, '{{clinicName}}: thank you, your visit is confirmed. Questions? Call {{clinicPhone}}.'),
+    (11, 'CHANGE_NOTED', 'SMS', 'en', null, '{{clinicName}}: we have noted that you need another time, and will call you. Or call us: {{clinicPhone}}.'),
+    (12, 'DECLINED', 'SMS', 'en', null, '{{clinicName}}: we have noted that you cannot come, and will call you. Or call us: {{clinicPhone}}.'),
+    (13, 'NOT_UNDERSTOOD', 'SMS', 'en', null, '{{clinicName}}: we did not understand your message; somebody will read it. For help call {{clinicPhone}}.'),
+    (14, 'CONFIRMATION', 'SMS', 'es', null, '{{clinicName}}: su cita es {{visits}}. Preguntas: {{clinicPhone}}. Responda STOP para no recibir mensajes.'),
+    (15, 'REMINDER_24H', 'SMS', 'es', null, '{{clinicName}}: su cita es {{visits}}. {{replyCodes}}. Tel. {{clinicPhone}}.'),
+    (16, 'REMINDER_2H', 'SMS', 'es', null, '{{clinicName}}: su cita empieza {{visits}}. {{replyCodes}}. Tel. {{clinicPhone}}.'),
+    (17, 'CHANGED', 'SMS', 'es', null, '{{clinicName}}: nueva fecha de su cita: {{visits}}. {{replyCodes}}. Tel. {{clinicPhone}}.'),
+    (18, 'CANCELLED', 'SMS', 'es', null, '{{clinicName}}: su cita {{visits}} queda cancelada. Para otra fecha llame al {{clinicPhone}}.'),
+    (19, 'MISSED', 'SMS', 'es', null, '{{clinicName}}: no pudimos verle en su cita {{visits}}. Para otra fecha llame al {{clinicPhone}}.'),
+    (20, 'OPTED_OUT', 'SMS', 'es', null, '{{clinicName}}: ya no le enviaremos mensajes. Responda START para recibirlos de nuevo. Preguntas: {{clinicPhone}}.'),
+    (21, 'OPTED_IN', 'SMS', 'es', null, '{{clinicName}}: le enviaremos de nuevo mensajes sobre sus citas. Preguntas: {{clinicPhone}}. Responda STOP para no recibir mensajes.'),
+    (22, 'HELP', 'SMS', 'es', null, '{{clinicName}}: mensajes sobre sus citas. Ayuda: {{clinicPhone}}. Puede haber tarifas. Responda STOP para no recibir mensajes.'),
+    (23, 'CONFIRMED', 'SMS', 'es', null, '{{clinicName}}: gracias, su cita queda confirmada. Preguntas: {{clinicPhone}}.'),
+    (24, 'CHANGE_NOTED', 'SMS', 'es', null, '{{clinicName}}: hemos anotado que necesita otra fecha y le llamaremos. O llame al {{clinicPhone}}.'),
+    (25, 'DECLINED', 'SMS', 'es', null, '{{clinicName}}: hemos anotado que no puede venir y le llamaremos. O llame al {{clinicPhone}}.'),
+    (26, 'NOT_UNDERSTOOD', 'SMS', 'es', null, '{{clinicName}}: no hemos entendido su mensaje; una persona va a leerlo. Ayuda: {{clinicPhone}}.'),
+    (27, 'CONFIRMATION', 'VOICE', 'en', null, 'Hello, this is {{clinicName}}. Your visit is booked for {{visits}}. {{replyCodes}}. If you have questions, or want no more calls, call us at {{clinicPhone}}.'),
+    (28, 'REMINDER_24H', 'VOICE', 'en', null, 'Hello, this is {{clinicName}}. Your visit is on {{visits}}. {{replyCodes}}. Our number is {{clinicPhone}}.'),
+    (29, 'REMINDER_2H', 'VOICE', 'en', null, 'Hello, this is {{clinicName}}. Your visit begins on {{visits}}. {{replyCodes}}. Our number is {{clinicPhone}}.'),
+    (30, 'CHANGED', 'VOICE', 'en', null, 'Hello, this is {{clinicName}}. Your visit has moved to {{visits}}. {{replyCodes}}. Our number is {{clinicPhone}}.'),
+    (31, 'CANCELLED', 'VOICE', 'en', null, 'Hello, this is {{clinicName}}. Your visit on {{visits}} is cancelled. For another time call us at {{clinicPhone}}.'),
+    (32, 'MISSED', 'VOICE', 'en', null, 'Hello, this is {{clinicName}}. We missed you at your visit on {{visits}}. For another time call us at {{clinicPhone}}.'),
+    (33, 'OPTED_OUT', 'VOICE', 'en', null, '{{clinicName}} will not call or text you any more. If you change your mind, call us at {{clinicPhone}}. Goodbye.'),
+    (34, 'CONFIRMED', 'VOICE', 'en', null, 'Thank you. Your visit is confirmed. {{clinicName}} looks forward to seeing you. Goodbye.'),
+    (35, 'CHANGE_NOTED', 'VOICE', 'en', null, 'We have noted that you need another time. {{clinicName}} will call you. Goodbye.'),
+    (36, 'DECLINED', 'VOICE', 'en', null, 'We have noted that you cannot come. {{clinicName}} will call you. Goodbye.'),
+    (37, 'NOT_UNDERSTOOD', 'VOICE', 'en', null, 'We did not understand that. Please call {{clinicName}} at {{clinicPhone}}. Goodbye.'),
+    (38, 'CONFIRMATION', 'VOICE', 'es', null, 'Hola, le llamamos de {{clinicName}}. Su cita es el {{visits}}. {{replyCodes}}. Si tiene preguntas, o no desea más llamadas, llámenos al {{clinicPhone}}.'),
+    (39, 'REMINDER_24H', 'VOICE', 'es', null, 'Hola, le llamamos de {{clinicName}}. Su cita es el {{visits}}. {{replyCodes}}. Nuestro número es {{clinicPhone}}.'),
+    (40, 'REMINDER_2H', 'VOICE', 'es', null, 'Hola, le llamamos de {{clinicName}}. Su cita empieza el {{visits}}. {{replyCodes}}. Nuestro número es {{clinicPhone}}.'),
+    (41, 'CHANGED', 'VOICE', 'es', null, 'Hola, le llamamos de {{clinicName}}. Su cita tiene nueva fecha: el {{visits}}. {{replyCodes}}. Nuestro número es {{clinicPhone}}.'),
+    (42, 'CANCELLED', 'VOICE', 'es', null, 'Hola, le llamamos de {{clinicName}}. Su cita del {{visits}} queda cancelada. Para otra fecha llámenos al {{clinicPhone}}.'),
+    (43, 'MISSED', 'VOICE', 'es', null, 'Hola, le llamamos de {{clinicName}}. No pudimos verle en su cita del {{visits}}. Para otra fecha llámenos al {{clinicPhone}}.'),
+    (44, 'OPTED_OUT', 'VOICE', 'es', null, '{{clinicName}} ya no le llamará ni le enviará mensajes. Si cambia de opinión, llámenos al {{clinicPhone}}. Adiós.'),
+    (45, 'CONFIRMED', 'VOICE', 'es', null, 'Gracias. Su cita queda confirmada. En {{clinicName}} le esperamos. Adiós.'),
+    (46, 'CHANGE_NOTED', 'VOICE', 'es', null, 'Hemos anotado que necesita otra fecha. {{clinicName}} le llamará. Adiós.'),
+    (47, 'DECLINED', 'VOICE', 'es', null, 'Hemos anotado que no puede venir. {{clinicName}} le llamará. Adiós.'),
+    (48, 'NOT_UNDERSTOOD', 'VOICE', 'es', null, 'No hemos entendido su respuesta. Por favor, llame a {{clinicName}} al {{clinicPhone}}. Adiós.'),
+    (49, 'CONFIRMATION', 'EMAIL', 'en', '{{clinicName}}: your visit is booked', E'Your visit is booked for:\n\n{{visits}}\n\nPlease call us at {{clinicPhone}} if you need another time or cannot come.\nIf you want no more e-mails about your visits, tell us: {{clinicPhone}}.\n\n{{clinicName}}'),
+    (50, 'REMINDER_24H', 'EMAIL', 'en', '{{clinicName}}: your next visit', E'We expect you for your visit:\n\n{{visits}}\n\nPlease call us at {{clinicPhone}} if you need another time or cannot come.\n\n{{clinicName}}'),
+    (51, 'REMINDER_2H', 'EMAIL', 'en', '{{clinicName}}: your visit begins soon', E'Your visit begins:\n\n{{visits}}\n\nPlease call us at {{clinicPhone}} if you need another time or cannot come.\n\n{{clinicName}}'),
+    (52, 'CHANGED', 'EMAIL', 'en', '{{clinicName}}: your visit has moved', E'The new time of your visit:\n\n{{visits}}\n\nPlease call us at {{clinicPhone}} if you need another time or cannot come.\n\n{{clinicName}}'),
+    (53, 'CANCELLED', 'EMAIL', 'en', '{{clinicName}}: your visit is cancelled', E'This visit is cancelled:\n\n{{visits}}\n\nFor another time please call us at {{clinicPhone}}.\n\n{{clinicName}}'),
+    (54, 'MISSED', 'EMAIL', 'en', '{{clinicName}}: we missed you', E'We missed you at your visit:\n\n{{visits}}\n\nFor another time please call us at {{clinicPhone}}.\n\n{{clinicName}}'),
+    (55, 'CONFIRMATION', 'EMAIL', 'es', '{{clinicName}}: su cita está reservada', E'Su cita:\n\n{{visits}}\n\nLlámenos al {{clinicPhone}} si necesita otra fecha o no puede venir.\nSi no desea más correos sobre sus citas, díganos: {{clinicPhone}}.\n\n{{clinicName}}'),
+    (56, 'REMINDER_24H', 'EMAIL', 'es', '{{clinicName}}: su próxima cita', E'Le esperamos en su cita:\n\n{{visits}}\n\nLlámenos al {{clinicPhone}} si necesita otra fecha o no puede venir.\n\n{{clinicName}}'),
+    (57, 'REMINDER_2H', 'EMAIL', 'es', '{{clinicName}}: su cita empieza pronto', E'Su cita empieza:\n\n{{visits}}\n\nLlámenos al {{clinicPhone}} si necesita otra fecha o no puede venir.\n\n{{clinicName}}'),
+    (58, 'CHANGED', 'EMAIL', 'es', '{{clinicName}}: su cita tiene nueva fecha', E'La nueva fecha de su cita:\n\n{{visits}}\n\nLlámenos al {{clinicPhone}} si necesita otra fecha o no puede venir.\n\n{{clinicName}}'),
+    (59, 'CANCELLED', 'EMAIL', 'es', '{{clinicName}}: su cita queda cancelada', E'Esta cita queda cancelada:\n\n{{visits}}\n\nPara otra fecha llámenos al {{clinicPhone}}.\n\n{{clinicName}}'),
+    (60, 'MISSED', 'EMAIL', 'es', '{{clinicName}}: no pudimos verle', E'No pudimos verle en su cita:\n\n{{visits}}\n\nPara otra fecha llámenos al {{clinicPhone}}.\n\n{{clinicName}}')
+  ) as built_in (n, kind, channel, language, subject, body);
+
 -- What a patient agreed to, for one number or address and one purpose. Of several rows the newest counts.
 create table consents (
   id uuid primary key,

@@ -13,7 +13,15 @@ import { createLog, type Log } from './platform/log.ts';
 import type { PubSub } from './platform/pubsub.ts';
 import { postgresPubSub } from './platform/pubsub-postgres.ts';
 import { redisPubSub } from './platform/pubsub-redis.ts';
-import { type Actor, afterCommit, type Origin, type Scope, type SignInRules, SYSTEM } from './platform/scope.ts';
+import {
+  type Actor,
+  afterCommit,
+  type Clinic,
+  type Origin,
+  type Scope,
+  type SignInRules,
+  SYSTEM,
+} from './platform/scope.ts';
 import { pause, ticker } from './platform/ticker.ts';
 import { keyRing, vault, type Vault } from './platform/vault.ts';
 import { react } from './reactions.ts';
@@ -71,7 +79,7 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
         .catch((error: unknown) => log.warn('Nobody could be told', { name: channel, error }));
     },
     vault: vault(keyRing(config.CAREFLEX_KEYS), config.CAREFLEX_SECRET),
-    clinic: { timeZone: config.CLINIC_TIME_ZONE, region: config.DEFAULT_REGION, phone: config.CLINIC_PHONE },
+    clinic: clinicOf(config),
     signIn: signInRules(config),
   };
   const ownWork = (): Scope => ({ ...still, now: clock.now(), actor: SYSTEM, request: OWN_REQUEST });
@@ -178,6 +186,16 @@ function openJobs(parts: AsyncDisposableStack, { databaseUrl, pubsub, log }: Job
       waker.wake();
     },
   });
+}
+
+function clinicOf(config: Config): Clinic {
+  return {
+    timeZone: config.CLINIC_TIME_ZONE,
+    region: config.DEFAULT_REGION,
+    phone: config.CLINIC_PHONE,
+    name: config.CLINIC_NAME,
+    link: config.PUBLIC_URL,
+  };
 }
 
 function signInRules(config: Config): SignInRules {

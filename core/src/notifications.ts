@@ -29,4 +29,16 @@ export {
   type TaskReason,
   type TaskStatus,
 } from './notifications/task.ts';
-export { LANGUAGES, type Language, type TemplateKind } from './notifications/template.ts';
+export {
+  ANSWER_KINDS,
+  type AnswerKind,
+  LANGUAGES,
+  type Language,
+  languageFor,
+  type Template,
+  TEMPLATE_KINDS,
+  type TemplateKind,
+} from './notifications/template.ts';
+export { type Templates, templatesFor } from './notifications/template-current.ts';
+export { type About, fits, render, type Rendered, REPLY_CODES, valuesOf } from './notifications/template-render.ts';
+export { visitTimes } from './notifications/template-times.ts';

@@ -132,7 +132,7 @@ describe('createPatient', () => {
     test(
       `reads the phone ${phone} as one of ${region}`,
       sandboxed(async (scope) => {
-        const there = { ...scope, clinic: { timeZone: 'UTC', region } };
+        const there = { ...scope, clinic: { ...scope.clinic, timeZone: 'UTC', region } };
         assert.equal((await care.createPatient(there, aPatient({ phone }))).phone, expected);
       }),
     );

@@ -56,6 +56,11 @@ export function isTimeZone(id: string): boolean {
   }
 }
 
+/** Once its accents are gone. */
+function isPlain(name: string): boolean {
+  return /^[A-Za-z\d .,'&()+-]+$/.test(name.normalize('NFD').replaceAll(/\p{M}/gu, ''));
+}
+
 /** Whose keys came by plain HTTP could be anybody's; on this machine itself nobody stands in between. */
 const oidcIssuer = z.object({
   issuer: z
@@ -97,6 +102,12 @@ const Variables = z.object({
   CAREFLEX_SECRET: secret,
   OIDC_ISSUERS: json.pipe(z.array(oidcIssuer)).default([]),
   CLINIC_TIME_ZONE: timeZone.default('America/New_York'),
+  /** By which messages name it. Short, and of letters that text messages have: 160 characters are soon full. */
+  CLINIC_NAME: z
+    .string()
+    .max(30, 'expected at most 30 characters')
+    .refine(isPlain, 'expected letters, digits and spaces that text messages have')
+    .default('CareFlex Clinic'),
   /** Whom patients call, in E.164. */
   CLINIC_PHONE: z
     .string()

@@ -50,6 +50,10 @@ export interface Clinic {
   readonly region: string;
   /** E.164: whom patients call. */
   readonly phone?: string | undefined;
+  /** By which messages to patients name it. */
+  readonly name: string;
+  /** Where patients find the platform: its public address. */
+  readonly link?: string | undefined;
 }
 
 /** How long signing in lasts, and who else may vouch for a user. */

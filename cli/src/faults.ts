@@ -1,4 +1,5 @@
 /** From what was thrown to one sentence for the person at the terminal, and an exit code for a script. */
+import { HeadsApart } from '@careflex/core/audit';
 import { DatabaseUnusable } from '@careflex/core/installation';
 import { ConfigError } from '@careflex/core/platform/config';
 import { DirectoryInUse } from '@careflex/core/platform/directory-lock';
@@ -16,8 +17,10 @@ export class Failure extends Error {}
 /** One sentence; the command line or the configuration is wrong. */
 export class Misuse extends Error {}
 
+const MISUSES = [Misuse, ConfigError, InvalidInput, HeadsApart];
+
 export function exitCodeOf(thrown: unknown): number {
-  if (thrown instanceof Misuse || thrown instanceof ConfigError || thrown instanceof InvalidInput) return EXIT.misuse;
+  if (MISUSES.some((misuse) => thrown instanceof misuse)) return EXIT.misuse;
   if (thrown instanceof Interrupted) return thrown.signal === 'SIGINT' ? EXIT.interrupted : EXIT.terminated;
   return EXIT.failed;
 }
@@ -29,6 +32,7 @@ const OURS = [
   DatabaseUnusable,
   DirectoryInUse,
   EmbeddedPostgresError,
+  HeadsApart,
   MigrationError,
   Interrupted,
 ];

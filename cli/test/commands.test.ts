@@ -120,6 +120,25 @@ describe('careflex', () => {
     const offline = `audit verify --export ${trail} --head ${head} --public-key ${key}`;
     assert.equal((await call(offline)).code, 0);
 
+    const newer = path.join(directory, 'newer-head.json');
+    const { size } = JSON.parse(readFileSync(head, 'utf8')) as { size: number };
+    assert.equal((await call('audit verify', keys)).code, 0);
+    copyFileSync(environment['AUDIT_HEAD_FILE'] ?? '', newer);
+    assert.ok((JSON.parse(readFileSync(newer, 'utf8')) as { size: number }).size > size);
+    const cannot = await Promise.all([
+      call(offline.replace(head, newer)),
+      call(offline.replace(key, trail)),
+      call(offline.replace(key, `${key}.gone`)),
+    ]);
+    for (const [at, says] of [
+      /^The export was made at \d+ sealed entries and the head at \d+: [^\n]+\.\n$/,
+      /trail\.ndjson does not hold a public key in PEM, [^\n]+\.\n$/,
+      /^There is no file \S+\.gone\.\n$/,
+    ].entries()) {
+      assert.equal(cannot[at]?.code, 2);
+      assert.match(cannot[at]?.stderr ?? '', says);
+    }
+
     writeFileSync(trail, readFileSync(trail, 'utf8').replace('"user.create"', '"user.erased"'));
     await asSuperuser(`alter table audit_entries disable trigger all`);
     await asSuperuser(`update audit_entries set action = 'user.erased' where action = 'user.create'`);

@@ -37,7 +37,7 @@ export { isOwnTrail, readHeadFile, SignedHead, TrailDamaged } from './audit/head
 export type { AuditEntry, AuditFilter, ExportInput, OwnAccess } from './audit/list.ts';
 export type { Sealed, SealOptions } from './audit/seal.ts';
 export type { Damage, DamageKind, Verification, VerifyOptions } from './audit/verify.ts';
-export { type ExportCheck, type ExportDamage, verifyExport } from './audit/verify-export.ts';
+export { type ExportCheck, type ExportDamage, HeadsApart, verifyExport } from './audit/verify-export.ts';
 
 export interface Entry {
   /** A verb phrase: `patient.read`, `patient.update`, `session.login`. */

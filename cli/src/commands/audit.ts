@@ -1,3 +1,4 @@
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
 import { open, readFile } from 'node:fs/promises';
@@ -19,7 +20,8 @@ export function addAudit(program: Command): void {
       'after',
       `
 Without a head from elsewhere a tail that was cut off together with its heads cannot be seen. Exit code 1 when an
-entry was edited, deleted, inserted, reordered or cut off.
+entry was edited, deleted, inserted, reordered or cut off. An export is checked against the head it was made at, or an
+older one that it was told of by --since; a newer head says nothing about it, and the exit code is 2.
 ${examples(
   'careflex audit verify --head /mnt/elsewhere/head.json',
   'careflex audit verify --export trail.ndjson --head head.json --public-key audit.pem',
@@ -42,6 +44,8 @@ ${examples(
       'after',
       examples(
         'careflex audit export --output trail.ndjson',
+        'careflex audit export --since kept-head.json --output trail.ndjson',
+        'careflex audit export --since kept-head.json --from 2026-03-01T00:00:00Z > march.ndjson',
         'careflex audit export --resource-id 0197… > part.ndjson',
       ),
     )
@@ -110,12 +114,25 @@ async function verifyExported({
 }: VerifyOptions): Promise<{ result: audit.ExportCheck; lines: string[] }> {
   if (head === undefined || publicKey === undefined) throw new Misuse('--export needs --head and --public-key.');
   const trusted = await readHead(head, true);
-  const key = await readFile(publicKey, 'utf8');
-  await using file = await open(options.export ?? '');
+  const key = await readPublicKey(publicKey);
+  await using file = await open(options.export ?? '').catch(noSuchFile);
   const result = await audit.verifyExport(file.readLines(), trusted as audit.SignedHead, key);
   const kind = result.isComplete ? 'none of its range is missing' : 'a selection, so what is not in it is not proven';
   const lines = result.firstBad === null ? [`${count(result.count, 'entry', 'entries')} proven; ${kind}.`] : [];
   return { result, lines };
+}
+
+async function readPublicKey(file: string): Promise<KeyObject> {
+  const pem = await readFile(file, 'utf8').catch(noSuchFile);
+  try {
+    return createPublicKey(pem);
+  } catch {
+    throw new Misuse(`${file} does not hold a public key in PEM, as "careflex audit public-key" writes it.`);
+  }
+}
+
+function noSuchFile(thrown: NodeJS.ErrnoException): never {
+  throw thrown.code === 'ENOENT' ? new Misuse(`There is no file ${thrown.path}.`) : thrown;
 }
 
 async function readHead(file: string, mustExist: boolean): Promise<audit.SignedHead | null> {

@@ -7,6 +7,9 @@ import { verifyConsistency, verifyInclusion } from './merkle.ts';
 
 export const EXPORT_FORMAT = 'careflex-audit-export/1';
 
+/** One clear sentence: the export and the trusted head say nothing about each other, so nothing is known to be wrong. */
+export class HeadsApart extends Error {}
+
 /** What the signature of the last line covers. */
 export function exportSeal(count: number, digest: string): Buffer {
   return Buffer.from(`careflex audit export 1\n${count}\n${digest}\n`);
@@ -80,7 +83,7 @@ type LastLine = z.output<typeof LastLine>;
 /**
  * Checks an export line by line against a head that was kept elsewhere, and names the first bad entry. The trusted
  * head is the export's own, or an older one for which the export carries a proof of consistency. `publicKey` is in
- * PEM. Throws when the key is none.
+ * PEM. Throws {@link HeadsApart} for any other genuine head, and when the key is none.
  */
 export async function verifyExport(
   lines: Iterable<string> | AsyncIterable<string>,
@@ -228,9 +231,15 @@ function headProblem({ head, consistency, range }: FirstLine, trusted: SignedHea
   if (!isGenuine(trusted, key)) return 'the trusted head was not signed by this key';
   if (!isGenuine(head, key)) return 'the head of the export was not signed by this key';
   if (range[1] > head.size) return 'the export reaches beyond its head';
-  if (trusted.size > head.size) return `the export is older than the trusted head, which knows ${trusted.size} entries`;
+  if (trusted.size > head.size) {
+    throw new HeadsApart(
+      `The export was made at ${head.size} sealed entries and the head at ${trusted.size}: take a head that was kept before the export, or export anew.`,
+    );
+  }
   if (trusted.size < head.size && consistency?.size !== trusted.size) {
-    return `the export does not prove that it continues the trusted head of ${trusted.size} entries`;
+    throw new HeadsApart(
+      `The export does not say that it continues the head of ${trusted.size} entries: export anew, with that head as --since.`,
+    );
   }
   return continues(head, trusted, consistency) ? null : 'the export is not of the trail that the trusted head knows';
 }

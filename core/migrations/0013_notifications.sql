@@ -136,6 +136,10 @@ create table notifications (
   attempts integer not null default 0,
   attempt_id uuid,
   claimed_at timestamptz,
+  -- Who has it: holds an advisory lock of this id for as long as it lives. Whoever finds the lock free and the lease
+  -- over asks the provider what became of it. The lease is by the database's clock, which all of them share.
+  claimed_by uuid,
+  lease_until timestamptz,
   -- Frozen with the attempt: where it went, and what it said, sealed with the patient's key.
   contact_index bytea,
   template_id uuid references message_templates,
@@ -149,16 +153,36 @@ create table notifications (
   created_at timestamptz not null,
   updated_at timestamptz not null,
   constraint notifications_once unique (appointment_id, revision, kind, channel),
-  constraint notifications_claimed_by_an_attempt check ((status = 'CLAIMED') <= (attempt_id is not null and claimed_at is not null)),
+  constraint notifications_claimed_by_an_attempt check ((status = 'CLAIMED') <= (
+    attempt_id is not null and claimed_at is not null and claimed_by is not null and lease_until is not null)),
   constraint notifications_sent_at_a_time check ((status in ('SENT', 'DELIVERED')) <= (sent_at is not null)),
   constraint notifications_explained check ((status in ('SKIPPED', 'SUPERSEDED', 'FAILED', 'UNKNOWN')) <= (reason is not null))
 );
 create index notifications_due on notifications (due_at, id) where status = 'PLANNED';
-create index notifications_claimed on notifications (claimed_at) where status = 'CLAIMED';
+create index notifications_leased on notifications (lease_until) where status = 'CLAIMED' and merged_into is null;
+create index notifications_tried_at_contact on notifications (contact_index, claimed_at)
+  where status in ('CLAIMED', 'SENT', 'DELIVERED', 'UNKNOWN') and merged_into is null;
 create index notifications_of_patient on notifications (patient_id, due_at desc, id desc);
 create index notifications_to_contact on notifications (contact_index, sent_at desc) where sent_at is not null;
 create unique index notifications_provider_message on notifications (provider_message_id)
   where provider_message_id is not null and merged_into is null;
+
+-- Waits until no message of the visit is on its way to the provider, and lets none go before the transaction ends.
+-- Whoever calls a visit off or moves it supersedes what is planned and then calls this: so every message for what the
+-- visit was has left before the change is there, or never does. Whose worker has died is not waited for.
+create function await_messages_under_way(visit uuid) returns void language plpgsql volatile security definer
+  set search_path = public, pg_temp
+  as $$
+declare
+  key bigint;
+begin
+  for key in select hashtextextended(id::text, 4270041) from notifications
+    where appointment_id = visit and status = 'CLAIMED' order by 1 loop
+    perform pg_advisory_xact_lock_shared(key);
+  end loop;
+end $$;
+revoke execute on function await_messages_under_way(uuid) from public;
+grant execute on function await_messages_under_way(uuid) to careflex_staff, careflex_patient, careflex_system;
 
 -- Each try to send: its id is the attempt's, written before the provider is called.
 create table notification_attempts (

@@ -8,6 +8,7 @@
 import './notifications/tables.ts';
 
 export { type ConsentSource, type ConsentStatus, type Purpose, PURPOSES } from './notifications/consent.ts';
+export { DELIVERY_CHANNEL } from './notifications/delivery-channel.ts';
 export {
   type Kind,
   KINDS,

@@ -59,6 +59,8 @@ declare module '#platform/database' {
       attempts: Generated<number>;
       attempt_id: Nullable<string>;
       claimed_at: NullableInstant;
+      claimed_by: Nullable<string>;
+      lease_until: NullableInstant;
       contact_index: Nullable<Buffer>;
       template_id: Nullable<string>;
       body: Nullable<Buffer>;

@@ -14,4 +14,9 @@ export const LOCKS = {
   providerTime: 4_270_010,
   patientTime: 4_270_011,
   agentState: 4_270_020,
+  /** Messages are claimed by one process at a time. */
+  messageClaim: 4_270_040,
+  /** Seeds: of a message while it is on its way to the provider, and of who has claimed some while it lives. */
+  messageUnderWay: 4_270_041,
+  messageClaimant: 4_270_042,
 } as const;

@@ -87,11 +87,13 @@ select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, kind, chann
     (60, 'MISSED', 'EMAIL', 'es', '{{clinicName}}: no pudimos verle', E'No pudimos verle en su cita:\n\n{{visits}}\n\nPara otra fecha llámenos al {{clinicPhone}}.\n\n{{clinicName}}')
   ) as built_in (n, kind, channel, language, subject, body);
 
--- What a patient agreed to, for one number or address and one purpose. Of several rows the newest counts.
+-- What a patient agreed to, for one number or address and one purpose. Of several rows the newest counts: by recorded_at,
+-- then by id.
 create table consents (
   id uuid primary key,
   patient_id uuid not null references patients,
-  contact_index bytea not null,
+  -- Null once the patient is erased.
+  contact_index bytea,
   contact_kind text not null check (contact_kind in ('PHONE', 'EMAIL')),
   purpose text not null check (purpose in ('CARE_REMINDER', 'BENEFITS_NOTICE', 'SURVEY')),
   status text not null check (status in ('GIVEN', 'WITHDRAWN')),
@@ -272,14 +274,25 @@ create policy message_templates_staff on message_templates for all to careflex_s
 grant select, insert on message_templates to careflex_system, careflex_staff;
 
 create policy consents_system on consents for all to careflex_system using (true) with check (true);
-create policy consents_staff on consents for all to careflex_staff using (true) with check (recorded_by = current_user_id());
+create policy consents_staff on consents for all to careflex_staff
+  using (true)
+  with check (recorded_by = current_user_id() and recorded_role = (select current_user_role())
+    and source in ('AGENT', 'WRITTEN_FORM'));
 create policy consents_own on consents for all to careflex_patient
   using (patient_id = current_patient_id())
-  with check (patient_id = current_patient_id() and recorded_by = current_user_id());
-grant select, insert on consents to careflex_system, careflex_staff, careflex_patient;
+  with check (patient_id = current_patient_id() and recorded_by = current_user_id() and recorded_role = 'patient'
+    and source = 'PATIENT' and evidence is null);
+grant select, insert on consents to careflex_system, careflex_staff;
+grant update (contact_index, evidence) on consents to careflex_system;
+-- What staff noted, and who of them, is not for the patient.
+grant select (id, patient_id, contact_index, contact_kind, purpose, status, source, wording_version, recorded_role, recorded_at)
+  on consents to careflex_patient;
+grant insert on consents to careflex_patient;
 
 create policy opt_outs_system on opt_outs for all to careflex_system using (true) with check (true);
-create policy opt_outs_staff on opt_outs for all to careflex_staff using (true) with check (recorded_by = current_user_id());
+create policy opt_outs_staff on opt_outs for all to careflex_staff
+  using (true)
+  with check (recorded_by = current_user_id() and source = 'AGENT');
 grant select, insert on opt_outs to careflex_system, careflex_staff;
 
 create policy notifications_system on notifications for all to careflex_system using (true) with check (true);

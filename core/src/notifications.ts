@@ -7,8 +7,48 @@
  */
 import './notifications/tables.ts';
 
-export { type ConsentSource, type ConsentStatus, type Purpose, PURPOSES } from './notifications/consent.ts';
 export { DELIVERY_CHANNEL } from './notifications/delivery-channel.ts';
+export {
+  type Consent,
+  CONSENT_SOURCES,
+  CONSENT_STATUSES,
+  type ConsentSource,
+  type ConsentStatus,
+  CONTACT_KINDS,
+  type ContactKind,
+  OPT_OUT_SOURCES,
+  type OptOutSource,
+  type Purpose,
+  PURPOSES,
+} from './notifications/consent.ts';
+export { recordConsent, withdrawConsent } from './notifications/consent-change.ts';
+export { type ConsentImport, importConsents } from './notifications/consent-import.ts';
+export type { NewConsent, Withdrawal } from './notifications/consent-input.ts';
+export { consentHistory, consentsOf } from './notifications/consent-list.ts';
+export type { Person } from './notifications/consent-record.ts';
+export {
+  type ContactStanding,
+  contactsToAsk,
+  type PatientContact,
+  type Route,
+  type Routes,
+  routesTo,
+  standing,
+  type Standings,
+} from './notifications/consent-standing.ts';
+export { CONSENT_WORDINGS, type ConsentWording } from './notifications/consent-wording.ts';
+export { forgetContactsOf } from './notifications/contact-erasure.ts';
+export {
+  type Holder,
+  holderOptsIn,
+  holderOptsOut,
+  optIn,
+  optOut,
+  OptedOutByMessage,
+  type OptOutInput,
+  optOutsOf,
+} from './notifications/opt-out.ts';
+export type { OptOut } from './notifications/opt-out-record.ts';
 export {
   type Kind,
   KINDS,

@@ -5,8 +5,9 @@
  * What it does itself is a row or two; everything slow, or outside, is a job that it adds.
  */
 import * as accounts from '#accounts';
+import * as notifications from '#notifications';
 import type { Events, Topic } from '#platform/events';
-import { asSystem, type Scope } from '#platform/scope';
+import { asSystem, type Scope, transact } from '#platform/scope';
 import * as scheduling from '#scheduling';
 
 type Reaction<T extends Topic> = (scope: Scope, payload: Events[T]) => Promise<void>;
@@ -21,6 +22,7 @@ const reactions: { readonly [T in Topic]?: Reaction<T> } = {
   },
   'patient.erased': async (scope, { patientId }) => {
     await accounts.erasePatientAccount(asSystem(scope), patientId);
+    await transact(asSystem(scope), (scope) => notifications.forgetContactsOf(scope, patientId));
     await scheduling.callOff(asSystem(scope), patientId, 'ORGANISATION');
   },
 };

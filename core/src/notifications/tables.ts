@@ -26,7 +26,8 @@ declare module '#platform/database' {
     consents: {
       id: string;
       patient_id: string;
-      contact_index: Buffer;
+      /** Null once the patient is erased. */
+      contact_index: Buffer | null;
       contact_kind: ContactKind;
       purpose: Purpose;
       status: ConsentStatus;

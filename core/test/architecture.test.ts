@@ -21,6 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   integrations: [],
   audit: [],
   care: ['audit'],
+  benefits: ['audit', 'care'],
   accounts: ['audit', 'care'],
   presence: ['audit', 'care', 'accounts'],
   scheduling: ['audit', 'care'],

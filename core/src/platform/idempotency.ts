@@ -44,8 +44,8 @@ export async function once(
   work: () => Promise<string>,
 ): Promise<string> {
   if (key === null || key === undefined) return work();
-  const of = { actor_id: scope.actor.id, operation, key: hashOf(scope, parse(IdempotencyKey, key)) };
-  const input_hash = hmac(scope.vault.keyFor('idempotency'), JSON.stringify(input));
+  const of = { actor_id: scope.actor.id, operation, key: hashOfKey(scope, key).toString('base64url') };
+  const input_hash = hashOfInput(scope, input);
 
   const claimed = await scope.db
     .insertInto('idempotency_keys')
@@ -67,9 +67,14 @@ export async function once(
   return first.result_id;
 }
 
-/** A client may make its keys out of anything, names included. */
-function hashOf({ vault }: Scope, key: string): string {
-  return hmac(vault.keyFor('idempotency:key'), key).toString('base64url');
+/** A client may make its keys out of anything, names included. Throws InvalidInput for what is no key. */
+export function hashOfKey({ vault }: Scope, key: string): Buffer {
+  return hmac(vault.keyFor('idempotency:key'), parse(IdempotencyKey, key));
+}
+
+/** Tells the same input from another one; says nothing about it to whoever lacks the secret. */
+export function hashOfInput({ vault }: Scope, input: unknown): Buffer {
+  return hmac(vault.keyFor('idempotency'), JSON.stringify(input));
 }
 
 /** Forgets the keys under which this was made or changed, or those of this actor: for what is erased. For the system. */

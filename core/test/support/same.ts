@@ -11,10 +11,11 @@ export function assertSame(actual: unknown, expected: unknown): void {
 
 const deepEqual: typeof assert.deepEqual = assert.deepEqual;
 
-function guarded(...[actual, expected, message]: Parameters<typeof deepEqual>): void {
+function guarded(...compared: Parameters<typeof deepEqual>): void {
+  const [actual, expected] = compared;
   if (hasTemporal(actual) && hasTemporal(expected))
     throw new Error('deepEqual cannot compare Temporal: use assertSame');
-  deepEqual(actual, expected, message);
+  deepEqual(...compared);
 }
 assert.deepEqual = guarded as typeof deepEqual;
 

@@ -1,0 +1,38 @@
+/**
+ * Benefits: what a plan allows a patient, what is left of it, and what it was spent on.
+ *
+ * The ledger is append-only, and a benefit's amounts are the sums of its entries: allocated less used less held is
+ * available, and never below zero, whoever spends at the same time. Money is exact: text in the API, `numeric` in the
+ * database, a decimal in between. Staff see and spend every patient's benefits, a patient sees their own.
+ */
+import './benefits/tables.ts';
+
+export {
+  type Benefit,
+  BENEFIT_STATUSES,
+  BENEFIT_TYPES,
+  BENEFIT_UNITS,
+  type BenefitStatus,
+  type BenefitType,
+  type BenefitUnit,
+} from './benefits/benefit.ts';
+export { adjust } from './benefits/adjustment.ts';
+export { checkEligibility, type Eligibility, type EligibilityCheck } from './benefits/eligibility.ts';
+export { DECISIONS, ELIGIBILITY_REASONS } from './benefits/decision.ts';
+export { type BenefitEntry, ENTRY_KINDS, type EntryKind } from './benefits/entry.ts';
+export { InsufficientBenefit, ReversalTooLarge } from './benefits/errors.ts';
+export { createBenefit } from './benefits/allocation.ts';
+export { expireEnded, unspentBenefits } from './benefits/expiry.ts';
+export {
+  activeBenefits,
+  benefitsOfPatients,
+  entriesOfBenefits,
+  findBenefit,
+  patientBenefits,
+} from './benefits/list.ts';
+export type { Adjustment, NewBenefit, Reversal, Usage } from './benefits/input.ts';
+export type { BenefitChanged, Recorded } from './benefits/ledger.ts';
+export { type Disagreement, ledgerDisagreements, repairLedger } from './benefits/proof.ts';
+
+export { reverseUsage } from './benefits/reversal.ts';
+export { recordUsage } from './benefits/usage.ts';

@@ -30,7 +30,12 @@ export async function benchPlatform(): Promise<BenchPlatform> {
     request: { id: randomUUID(), ip: null, userAgent: 'bench' },
     db,
     now: Temporal.Now.instant(),
-    clinic: { timeZone: 'America/New_York', region: 'US', name: 'CareFlex Clinic' },
+    clinic: {
+      timeZone: 'America/New_York',
+      region: 'US',
+      name: 'CareFlex Clinic',
+      messageHours: { from: '08:00', until: '21:00' },
+    },
     signIn: { idleMinutes: 30, absoluteHours: 12, accessTokenMinutes: 5, demoAccounts: false, issuers: [] },
     vault: vault(keyRing([{ id: 1, bytes: randomBytes(32) }]), randomBytes(32)),
     jobs: { enqueue: async () => undefined, enqueueAll: async () => undefined },

@@ -194,6 +194,7 @@ function clinicOf(config: Config): Clinic {
     region: config.DEFAULT_REGION,
     phone: config.CLINIC_PHONE,
     name: config.CLINIC_NAME,
+    messageHours: config.MESSAGE_HOURS,
     link: config.PUBLIC_URL,
   };
 }

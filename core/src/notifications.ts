@@ -58,6 +58,16 @@ export {
   type Reason,
   REASONS,
 } from './notifications/message.ts';
+export { plan, type Planned, type PlannedVisit, type Recipient } from './notifications/planner.ts';
+export {
+  type AllowedHours,
+  allowedHours,
+  isAllowed,
+  type KindPolicy,
+  lastAllowedBefore,
+  nextAllowed,
+  POLICY,
+} from './notifications/policy.ts';
 export {
   closeTasksOf,
   type NewTask,

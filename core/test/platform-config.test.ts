@@ -56,6 +56,17 @@ describe('readConfig', () => {
     }
   });
 
+  test('writes to patients between 8:00 and 21:00 at the most', () => {
+    assert.deepEqual(readConfig(usable()).MESSAGE_HOURS, { from: '08:00', until: '21:00' });
+    assert.deepEqual(readConfig({ ...usable(), MESSAGE_HOURS: '09:30-18:00' }).MESSAGE_HOURS, {
+      from: '09:30',
+      until: '18:00',
+    });
+    for (const hours of ['07:59-20:00', '09:00-21:01', '18:00-09:00', '09:00', '9-20']) {
+      assert.match(mistakes({ ...usable(), MESSAGE_HOURS: hours }), /MESSAGE_HOURS: expected times such as/);
+    }
+  });
+
   test('takes IANA zones only: an offset or an abbreviation does not know when the clocks change', () => {
     for (const zone of [
       'America/New_York',

@@ -56,6 +56,27 @@ export function isTimeZone(id: string): boolean {
   }
 }
 
+/** No clinic writes to patients earlier or later. */
+const LAWFUL_HOURS = { from: '08:00', until: '21:00' };
+
+const messageHours = z.string().transform((text, context) => {
+  const [, from, until] = /^((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)$/.exec(text) ?? [];
+  if (
+    from !== undefined &&
+    until !== undefined &&
+    LAWFUL_HOURS.from <= from &&
+    from < until &&
+    until <= LAWFUL_HOURS.until
+  )
+    return { from, until };
+  const { from: earliest, until: latest } = LAWFUL_HOURS;
+  context.addIssue({
+    code: 'custom',
+    message: `expected times such as 09:00-20:00, not before ${earliest} or after ${latest}`,
+  });
+  return z.NEVER;
+});
+
 /** Once its accents are gone. */
 function isPlain(name: string): boolean {
   return /^[A-Za-z\d .,'&()+-]+$/.test(name.normalize('NFD').replaceAll(/\p{M}/gu, ''));
@@ -113,6 +134,8 @@ const Variables = z.object({
     .string()
     .regex(/^\+[1-9]\d{6,14}$/, 'expected a number such as +12125550100')
     .optional(),
+  /** Between which times of their day messages go out to patients, whatever they prefer. The law's unless narrowed. */
+  MESSAGE_HOURS: messageHours.prefault('08:00-21:00'),
   DEFAULT_REGION: z
     .string()
     .regex(/^[A-Z]{2}$/)

@@ -52,6 +52,8 @@ export interface Clinic {
   readonly phone?: string | undefined;
   /** By which messages to patients name it. */
   readonly name: string;
+  /** Between which times of their day, such as `08:00` and `21:00`, patients may be written to. */
+  readonly messageHours: { readonly from: string; readonly until: string };
   /** Where patients find the platform: its public address. */
   readonly link?: string | undefined;
 }

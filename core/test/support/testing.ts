@@ -107,7 +107,12 @@ export function testScope(more: Partial<Scope> = {}): Scope {
     request: { id: randomUUID(), ip: '192.0.2.1', userAgent: 'test' },
     db,
     now: NOW,
-    clinic: { timeZone: 'America/New_York', region: 'US', name: 'CareFlex Clinic' },
+    clinic: {
+      timeZone: 'America/New_York',
+      region: 'US',
+      name: 'CareFlex Clinic',
+      messageHours: { from: '08:00', until: '21:00' },
+    },
     signIn: { idleMinutes: 30, absoluteHours: 12, accessTokenMinutes: 5, demoAccounts: true, issuers: [] },
     vault: testVault,
     jobs: noJobs,

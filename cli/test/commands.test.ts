@@ -11,6 +11,8 @@ import { careflex, type Ended, type Environment, freePort, run } from './support
 const secret = () => randomBytes(32).toString('base64');
 const [oldKey, newKey] = [secret(), secret()];
 
+const LAST_SEALED = 'select entry_id from audit_leaves order by leaf_index desc limit 1';
+
 describe('careflex', () => {
   const directory = mkdtempSync(path.join(tmpdir(), 'careflex-commands-'));
   const environment: Environment = {
@@ -138,6 +140,20 @@ describe('careflex', () => {
       assert.equal(cannot[at]?.code, 2);
       assert.match(cannot[at]?.stderr ?? '', says);
     }
+
+    const healthy = await call('doctor', keys);
+    assert.equal(healthy.code, 0, healthy.stdout);
+    assert.match(healthy.stdout, /^ok {5}audit trail {4}is sealed, and its end is as the head says/m);
+    const behind = await call('doctor', { ...keys, AUDIT_HEAD_FILE: path.join(directory, 'no-such-file') });
+    assert.match(behind.stdout, /^note {3}audit trail .* no head is kept elsewhere/m);
+    await asSuperuser(`alter table audit_entries disable trigger all`);
+    await asSuperuser(`create table gone as select * from audit_entries where id = (${LAST_SEALED})`);
+    await asSuperuser(`delete from audit_entries where id = (${LAST_SEALED})`);
+    await asSuperuser(`alter table audit_entries enable trigger all`);
+    const cutOff = await call('doctor', keys);
+    assert.equal(cutOff.code, 1);
+    assert.match(cutOff.stdout, /^WRONG {2}audit trail {4}is damaged: [^\n]+; "careflex audit verify" tells more$/m);
+    await asSuperuser(`insert into audit_entries table gone`);
 
     writeFileSync(trail, readFileSync(trail, 'utf8').replace('"user.create"', '"user.erased"'));
     await asSuperuser(`alter table audit_entries disable trigger all`);

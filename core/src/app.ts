@@ -13,6 +13,7 @@ import { createLog, type Log } from './platform/log.ts';
 import type { PubSub } from './platform/pubsub.ts';
 import { postgresPubSub } from './platform/pubsub-postgres.ts';
 import { redisPubSub } from './platform/pubsub-redis.ts';
+import { sayOnce } from './platform/repetition.ts';
 import {
   type Actor,
   afterCommit,
@@ -86,7 +87,7 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
   const sequencer = parts.use(
     ticker({
       run: () => sequenceEvents(ownWork()),
-      onError: (error) => log.warn('Events could not be sequenced', { error }),
+      onError: sayOnce((error, count) => log.warn('Events could not be sequenced', { error, count })),
     }),
   );
   parts.defer(() => settleTrail(ownWork, config, log));
@@ -95,7 +96,7 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
     ticker({
       everyMs: WITNESS_MS,
       run: () => witness(ownWork()),
-      onError: (error) => log.warn('Audit entries could not be witnessed', { error }),
+      onError: sayOnce((error, count) => log.warn('Audit entries could not be witnessed', { error, count })),
     }),
   );
   const reactAndSequence: Scope['react'] = async (scope, topic, payload) => {

@@ -29,6 +29,7 @@ import { insertEntries } from './audit/many.ts';
 import { pruneBatch } from './audit/prune.ts';
 import { countOverdue, countWaiting, findLost, remember } from './audit/witness.ts';
 import { LATE, LOST, type Verification, type VerifyOptions, verifyTrail } from './audit/verify.ts';
+import { verifyTail as verifyTailOf } from './audit/verify-tail.ts';
 import { lagSeconds, sealAll, type Sealed, type SealOptions } from './audit/seal.ts';
 import type { Page, PageInput } from '#platform/page';
 
@@ -208,6 +209,16 @@ export async function verify(scope: Scope, options: VerifyOptions = {}): Promise
   const outcome = result.firstBad === null ? 'SUCCESS' : 'FAILURE';
   await transact(scope, (scope) => record(scope, { ...act, outcome }));
   return result;
+}
+
+/**
+ * Looks whether the trail ends where `trustedHead`, kept outside the database, says, and whether its last thousand
+ * entries are those that were sealed: quick, and no substitute for {@link verify}. For the system. Throws
+ * {@link Forbidden}, {@link TrailDamaged}.
+ */
+export async function verifyTail(scope: Scope, trustedHead: SignedHead | null): Promise<void> {
+  await permit(scope, scope.actor.role === 'system', { action: 'audit.verifyTail', resourceType: 'AuditTrail' });
+  await verifyTailOf(scope, trustedHead);
 }
 
 /**

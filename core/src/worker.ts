@@ -4,6 +4,7 @@ import { sequenceEvents } from '#platform/events';
 import { openPool } from '#platform/database';
 import { type Consumed, consume } from '#platform/job-consumer';
 import { JOBS_CHANNEL, openBoss, type Queue } from '#platform/jobs';
+import { sayOnce } from '#platform/repetition';
 import { type Scope, SYSTEM } from '#platform/scope';
 import { ticker } from '#platform/ticker';
 import * as scheduling from '#scheduling';
@@ -45,7 +46,7 @@ function everySecond(app: App, name: string, run: (scope: Scope) => Promise<unkn
   return ticker({
     everyMs: TICK_MS,
     run: () => run(systemScope(app, name)),
-    onError: (error) => app.log.error('What is done every second failed', { name, error }),
+    onError: sayOnce((error, count) => app.log.error('What is done every second failed', { name, error, count })),
   });
 }
 

@@ -121,10 +121,21 @@ const TOLERATED_LAG_SECONDS = 60;
 async function auditTrail({ app }: Patient): Promise<Omit<Finding, 'name'>> {
   const foreign = await audit.foreignGuards(commandScope(app));
   if (foreign.length > 0) return fault(`is not guarded as it must be: ${foreign.join('; ')}`);
+  // Read before the database is asked: a sealer goes on meanwhile.
+  const file = app.config.AUDIT_HEAD_FILE;
+  const kept = file === undefined ? null : await audit.readHeadFile(file).catch(() => 'unreadable' as const);
+  if (kept === 'unreadable') return fault(`${file} does not hold a signed head`);
+  try {
+    await audit.verifyTail(commandScope(app), kept);
+  } catch (thrown) {
+    if (!(thrown instanceof audit.TrailDamaged)) throw thrown;
+    return fault(`is damaged: ${thrown.message}; "careflex audit verify" tells more`);
+  }
   const seconds = Math.round(await audit.sealLag(commandScope(app)));
   if (seconds > TOLERATED_LAG_SECONDS)
     return note(`its oldest unsealed entry is ${seconds} s old; is a worker running?`);
-  return ok('is sealed; "careflex audit verify" checks it');
+  if (kept === null) return note('is sealed, but no head is kept elsewhere: a cut-off tail would not be seen');
+  return ok('is sealed, and its end is as the head says; "careflex audit verify" checks all of it');
 }
 
 async function messages({ config }: Patient): Promise<Omit<Finding, 'name'>> {

@@ -125,7 +125,11 @@ async function sealBatch(scope: Scope, { from, outside, lookBack }: Begin): Prom
 }
 
 /** Whoever cut the tail off, or restored an older copy, must not have the head outside replaced by a smaller one. */
-async function refuseDifference({ db, vault }: Scope, newest: SignedHead | null, outside: SignedHead | null) {
+export async function refuseDifference(
+  { db, vault }: Pick<Scope, 'db' | 'vault'>,
+  newest: SignedHead | null,
+  outside: SignedHead | null,
+): Promise<void> {
   const key = publicKey(vault);
   if (newest !== null && !isGenuine(newest, key)) throw new TrailDamaged('The newest tree head was not signed by us');
   if (outside === null) return;
@@ -180,7 +184,7 @@ async function extend(scope: Scope, newest: SignedHead | null, leaves: readonly 
   return head;
 }
 
-async function rootsAt(db: Db, size: number): Promise<Buffer[]> {
+export async function rootsAt(db: Db, size: number): Promise<Buffer[]> {
   return new StoredTree().rootsAt(db, size).catch((error: unknown) => {
     throw error instanceof MissingNode ? new TrailDamaged(error.message, { cause: error }) : error;
   });

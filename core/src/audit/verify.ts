@@ -230,7 +230,7 @@ class Walk {
 }
 
 /** What a leaf's own MAC and its entry's tell about it. */
-function stateOf(vault: Vault, leaf: LeafRow): 'genuine' | 'edited' | 'inserted' | 'misplaced' | 'gone' {
+export function stateOf(vault: Vault, leaf: LeafRow): 'genuine' | 'edited' | 'inserted' | 'misplaced' | 'gone' {
   const isInPlace = sameBytes(leaf.leaf_mac, leafMac(vault, leaf.leaf_index, leaf.entry_id));
   if (leaf.id === null) return isInPlace ? 'gone' : 'misplaced';
   const content = canonical(toContent(leaf));
@@ -239,7 +239,7 @@ function stateOf(vault: Vault, leaf: LeafRow): 'genuine' | 'edited' | 'inserted'
   return isOurs && leaf.leaf_hash.equals(entryLeafHash(leaf.mac, content)) ? 'genuine' : 'edited';
 }
 
-async function leavesBetween(db: Db, from: number, to: number): Promise<LeafRow[]> {
+export async function leavesBetween(db: Db, from: number, to: number): Promise<LeafRow[]> {
   const { rows } = await sql<LeafRow>`
     select l.leaf_index, l.entry_id, l.leaf_hash, l.mac as leaf_mac, ${contentColumns}
     from audit_leaves l left join audit_entries e on e.id = l.entry_id

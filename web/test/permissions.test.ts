@@ -164,6 +164,31 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
     ask: 'mutation { it: linkIdentity(userId: "ID", identity: { issuer: "https://i.example", subject: "s" }) { __typename } }',
     roles: ['admin'],
   },
+  benefit: { ask: '{ it: benefit(id: "ID") { id } }', roles: ['admin', 'agent', 'patient'] },
+  patientBenefits: { ask: '{ it: patientBenefits(patientId: "ID") { id } }', roles: ['admin', 'agent', 'patient'] },
+  activeBenefits: { ask: '{ it: activeBenefits(patientId: "ID") { id } }', roles: ['admin', 'agent', 'patient'] },
+  checkEligibility: {
+    ask: '{ it: checkEligibility(patientId: "ID", benefitType: MEALS, amount: "1") { decision } }',
+    roles: ['admin', 'agent', 'patient'],
+  },
+  unspentBenefits: { ask: '{ it: unspentBenefits { edges { cursor } } }', roles: ['admin', 'agent'] },
+  createBenefit: {
+    ask: `mutation { it: createBenefit(input: { patientId: "ID", type: MEALS, unit: COUNT, allocated: "0",
+      periodStart: "2026-01-01", periodEnd: "2026-12-31" }) { __typename } }`,
+    roles: ['admin', 'agent'],
+  },
+  recordBenefitUsage: {
+    ask: 'mutation { it: recordBenefitUsage(benefitId: "ID", input: { amount: "1" }) { __typename } }',
+    roles: ['admin', 'agent'],
+  },
+  reverseBenefitUsage: {
+    ask: 'mutation { it: reverseBenefitUsage(entryId: "ID", reason: "r") { __typename } }',
+    roles: ['admin', 'agent'],
+  },
+  adjustBenefit: {
+    ask: 'mutation { it: adjustBenefit(benefitId: "ID", input: { amount: "1", direction: ADD, reason: "r" }) { __typename } }',
+    roles: ['admin'],
+  },
 };
 /** Open to everybody, or about the caller alone. */
 const WITHOUT_RECORD = ['me', 'requestVerification', 'register', 'login', 'refreshToken', 'logout', 'changePassword'];

@@ -1,6 +1,7 @@
 /** An entry of the ledger: it is written once, and a benefit's amounts are the sums of its entries. */
 import { Decimal } from 'decimal.js';
 import type { PatientKey } from '#care';
+import type { BenefitUnit } from './benefit.ts';
 import type { EntryRow } from './tables.ts';
 
 export const ENTRY_KINDS = [
@@ -19,6 +20,7 @@ export interface BenefitEntry {
   readonly id: string;
   readonly benefitId: string;
   readonly kind: EntryKind;
+  readonly unit: BenefitUnit;
   /** Greater than zero; the kind gives the direction. */
   readonly amount: Decimal;
   /** Of an adjustment or correction: whether it adds to what is allocated, or takes from it. Of others true. */
@@ -40,6 +42,7 @@ export function toEntry(row: EntryRow, key: PatientKey | undefined): BenefitEntr
     id: row.id,
     benefitId: row.benefit_id,
     kind: row.kind,
+    unit: row.unit,
     amount: new Decimal(row.amount),
     adds: row.direction === 1,
     appointmentId: row.appointment_id,

@@ -89,9 +89,9 @@ export const Appointment = builder.objectRef<scheduling.Appointment>('Appointmen
 });
 export const AppointmentConnection = connectionOf(Appointment, 'Appointment', readers);
 
-async function patientsOf(scope: Scope, ids: readonly string[]): Promise<(care.Patient | Error)[]> {
+export async function patientsOf(scope: Scope, ids: readonly string[]): Promise<(care.Patient | Error)[]> {
   const patients = await care.patientsOnRecord(scope, ids);
-  return ids.map((id) => patients.get(id) ?? new Error('A visit of no patient'));
+  return ids.map((id) => patients.get(id) ?? new Error('A record of no patient'));
 }
 
 async function changesOf(scope: Scope, ids: readonly string[]): Promise<scheduling.AppointmentChange[][]> {

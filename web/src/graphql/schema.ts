@@ -12,6 +12,7 @@ import './presence.ts';
 import './series.ts';
 import './day-board.ts';
 import './availability.ts';
+import './benefits.ts';
 import { builder } from './builder.ts';
 
 export const schema = builder.toSchema();

@@ -89,7 +89,20 @@ export {
   type Template,
   TEMPLATE_KINDS,
   type TemplateKind,
+  type Variable,
+  VARIABLES,
 } from './notifications/template.ts';
 export { type Templates, templatesFor } from './notifications/template-current.ts';
+export {
+  type NewTemplate,
+  type Preview,
+  previewTemplate,
+  saveTemplate,
+  StaleTemplate,
+  type TemplateFilter,
+  templateHistory,
+  type TemplatePreview,
+  templates,
+} from './notifications/template-save.ts';
 export { type About, fits, render, type Rendered, REPLY_CODES, valuesOf } from './notifications/template-render.ts';
 export { visitTimes } from './notifications/template-times.ts';

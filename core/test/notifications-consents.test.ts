@@ -287,35 +287,31 @@ describe('routesTo', () => {
   const contact = (text: string) => fc.option(fc.constant(text));
 
   test('has channels that are preferred, consented and not opted out, in the patient’s order, and no other', () => {
+    const patients = fc.record({
+      channels,
+      phone: contact(PHONE),
+      email: contact('a@example.com'),
+      p: standing,
+      e: standing,
+    });
     fc.assert(
-      fc.property(
-        channels,
-        contact(PHONE),
-        contact('a@example.com'),
-        standing,
-        standing,
-        (channels, phone, email, p, e) => {
-          const patient = {
-            patientId: 'p',
-            phone,
-            email,
-            preferences: { channels, quietHours: { from: '20:00', to: '09:00' } },
-          };
-          const standings = {
-            of: (_id: string, to: string) => ({ contactIndex: Buffer.from(to), ...(to === PHONE ? p : e) }),
-          };
-          const { routes, reason } = notifications.routesTo(patient, standings);
-          const open = (channel: care.Channel) => {
-            const [to, { consented, optedOut }] = channel === 'EMAIL' ? [email, e] : [phone, p];
-            return to !== null && consented && !optedOut;
-          };
-          assert.deepEqual(
-            routes.map(({ channel }) => channel),
-            channels.filter(open),
-          );
-          assert.equal(reason === null, routes.length > 0);
-        },
-      ),
+      fc.property(patients, ({ channels, phone, email, p, e }) => {
+        const preferences = { channels, quietHours: { from: '20:00', to: '09:00' } };
+        const standings = {
+          of: (_id: string, to: string) => ({ contactIndex: Buffer.from(to), ...(to === PHONE ? p : e) }),
+        };
+        const patient = { patientId: 'p', phone, email, preferences };
+        const { routes, reason } = notifications.routesTo(patient, standings);
+        const open = (channel: care.Channel) => {
+          const [to, { consented, optedOut }] = channel === 'EMAIL' ? [email, e] : [phone, p];
+          return to !== null && consented && !optedOut;
+        };
+        assert.deepEqual(
+          routes.map(({ channel }) => channel),
+          channels.filter(open),
+        );
+        assert.equal(reason === null, routes.length > 0);
+      }),
     );
   });
 
@@ -368,11 +364,15 @@ describe('a copy of the database', () => {
         'select contact_index, evidence, status from consents where patient_id = $1',
         [patient.id],
       );
-      assert.deepEqual(rows, Array(2).fill({ contact_index: null, evidence: null, status: 'GIVEN' }));
+      const empty = { contact_index: null, evidence: null, status: 'GIVEN' };
+      assert.deepEqual(rows, [empty, empty]);
       const history = await notifications.consentHistory(scope, patient);
       assert.deepEqual(
         history.items.map(({ node }) => [node.contact, node.evidence]),
-        Array(2).fill([null, null]),
+        [
+          [null, null],
+          [null, null],
+        ],
       );
       assert.equal((await stands(scope, patient.id, '+14155550199')).consented, false);
     }),

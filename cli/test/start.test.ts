@@ -174,7 +174,7 @@ async function upcomingVisits(url: string): Promise<number> {
 /** The e-mail with a code, as the simulators' page shows it. */
 async function codeSentBy({ url, environment }: Place): Promise<string> {
   await ask(url, `mutation { requestVerification(contact: { email: "patient@demo.careflex.test" }) { __typename } }`);
-  const page = `http://localhost:${Number(environment.PORT) + 1}/messages.json`;
+  const page = `http://localhost:${Number(environment.PORT) + 1}/simulator/messages`;
   for (;;) {
     const [newest] = (await (await fetch(page)).json()) as { body: string }[];
     if (newest) return newest.body;

@@ -1,0 +1,89 @@
+/** Posts to the application's webhooks, signed as Twilio signs them, so that the receiver's check is the real one. */
+import { createHmac } from 'node:crypto';
+import * as http from 'node:http';
+import * as https from 'node:https';
+
+export type Form = Readonly<Record<string, string>>;
+
+export interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** At once, over all receivers. */
+const SOCKETS = 32;
+const TIMEOUT_MS = 15_000;
+const MAX_ANSWER = 64 * 1024;
+
+export class Webhooks implements Disposable {
+  readonly #authToken: string;
+  readonly #plain = new http.Agent({ keepAlive: true, maxSockets: SOCKETS });
+  readonly #secure = new https.Agent({ keepAlive: true, maxSockets: SOCKETS });
+  answered = 0;
+  unanswered = 0;
+
+  constructor(authToken: string) {
+    this.#authToken = authToken;
+  }
+
+  /** Null where nobody answers. That one is not asked again. */
+  async post(url: string, form: Form): Promise<Answer | null> {
+    try {
+      const answer = await this.#request(url, form);
+      this.answered++;
+      return answer;
+    } catch {
+      this.unanswered++;
+      return null;
+    }
+  }
+
+  async #request(url: string, form: Form): Promise<Answer> {
+    const secure = url.startsWith('https:');
+    const options = {
+      method: 'POST',
+      agent: secure ? this.#secure : this.#plain,
+      timeout: TIMEOUT_MS,
+      headers: {
+        'Content-Type': 'application/x-www-form-urlencoded; charset=UTF-8',
+        'I-Twilio-Idempotency-Token': createHmac('sha1', url).update(JSON.stringify(form)).digest('hex'),
+        'User-Agent': 'TwilioProxy/1.1',
+        'X-Twilio-Signature': signature(url, form, this.#authToken),
+      },
+    };
+    const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
+    const request = (secure ? https : http).request(url, options, resolve);
+    request.on('error', reject).on('timeout', () => request.destroy(new Error('timeout')));
+    request.end(new URLSearchParams(form).toString());
+    const response = await promise;
+    let body = '';
+    for await (const chunk of response.setEncoding('utf8')) {
+      if (body.length < MAX_ANSWER) body += String(chunk);
+    }
+    return { status: response.statusCode ?? 0, body };
+  }
+
+  forgetCounts(): void {
+    this.answered = 0;
+    this.unanswered = 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.#plain.destroy();
+    this.#secure.destroy();
+  }
+}
+
+/** HMAC-SHA1 over the URL followed by each field's name and value, the names in order. */
+export function signature(url: string, form: Form, authToken: string): string {
+  const fields = Object.keys(form)
+    .toSorted()
+    .map((name) => name + form[name]);
+  return createHmac('sha1', authToken)
+    .update(url + fields.join(''))
+    .digest('base64');
+}
+
+export function isWebUrl(url: string): boolean {
+  return /^https?:\/\/[^/\s]/.test(url) && URL.canParse(url);
+}

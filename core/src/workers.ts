@@ -5,11 +5,14 @@ import type { QueueRules, Schedule } from '#platform/job-queues';
 import type { Queue, Queues } from '#platform/jobs';
 import type { Scope } from '#platform/scope';
 import type { Integrations } from './app.ts';
+import { expireBenefits, proveBenefits } from './workers/benefits.ts';
 import { housekeeping } from './workers/housekeeping.ts';
 import { sendVerificationCode } from './workers/verification-code.ts';
 
 declare module '#platform/jobs' {
   interface Queues {
+    'benefit-expiry': Record<string, never>;
+    'benefit-proof': Record<string, never>;
     housekeeping: Record<string, never>;
   }
 }
@@ -30,6 +33,9 @@ export interface Worker<Q extends Queue> extends QueueRules {
   run(this: void, work: Work<Q>): Promise<Answer>;
 }
 
+/** Nobody waits for it. */
+const NIGHTLY = { slots: 1, timeoutSeconds: 1_800, retries: 3, firstRetrySeconds: 60, lastRetrySeconds: 900 } as const;
+
 export const workers: { readonly [Q in Queue]: Worker<Q> } = {
   // Somebody waits for it, and it is good for ten minutes.
   'verification-code': {
@@ -41,17 +47,17 @@ export const workers: { readonly [Q in Queue]: Worker<Q> } = {
     firstRetrySeconds: 2,
     lastRetrySeconds: 120,
   },
-  housekeeping: {
-    run: housekeeping,
-    slots: 1,
-    timeoutSeconds: 1_800,
-    retries: 3,
-    firstRetrySeconds: 60,
-    lastRetrySeconds: 900,
-  },
+  'benefit-expiry': { ...NIGHTLY, run: expireBenefits },
+  // What it finds stays found: a second look does not help.
+  'benefit-proof': { ...NIGHTLY, run: proveBenefits, retries: 0 },
+  housekeeping: { ...NIGHTLY, run: housekeeping },
 };
 
-/** At the clinic's night. */
+/** At the clinic's night; periods of benefits end at the midnight of any zone. */
 export function schedules({ CLINIC_TIME_ZONE: timeZone }: Config): Schedule[] {
-  return [{ queue: 'housekeeping', payload: {}, cron: '15 3 * * *', timeZone }];
+  return [
+    { queue: 'benefit-expiry', payload: {}, cron: '5 * * * *', timeZone: 'UTC' },
+    { queue: 'benefit-proof', payload: {}, cron: '30 3 * * *', timeZone },
+    { queue: 'housekeeping', payload: {}, cron: '15 3 * * *', timeZone },
+  ];
 }

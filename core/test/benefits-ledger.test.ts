@@ -6,9 +6,15 @@ import * as benefits from '#benefits';
 import * as care from '#care';
 import { Forbidden, IdempotencyMismatch, InvalidInput, NotFound } from '#platform/errors';
 import { asSystem, type Scope, transact } from '#platform/scope';
+import { LedgerDisagrees } from '../src/workers/benefits.ts';
+import { type Work, workers } from '../src/workers.ts';
 import { booked, newPatient } from './support/appointments.ts';
 import { aBenefit, amountsOf, ledgerOf, reread, topicsOf } from './support/benefits.ts';
 import { actor, as, asSuperuser, committed, sandboxed } from './support/testing.ts';
+
+/** What the worker does. */
+const nightly = (queue: 'benefit-expiry' | 'benefit-proof', scope: Scope) =>
+  workers[queue].run({ scope: asSystem(scope), payload: {} } as Work<'benefit-expiry'> & Work<'benefit-proof'>);
 
 const at = (scope: Scope, instant: string): Scope => ({ ...scope, now: Temporal.Instant.from(instant) });
 
@@ -252,10 +258,12 @@ describe('the ledger', () => {
         found.map(({ benefitId, allocated, used, held }) => [benefitId, [allocated, used, held].join(' ')]),
         [[benefit.id, '-10 7.5 1']],
       );
+      await assert.rejects(nightly('benefit-proof', scope), LedgerDisagrees);
       await assert.rejects(benefits.repairLedger(scope), Forbidden);
       await benefits.repairLedger(admin);
       assert.deepEqual((await benefits.ledgerDisagreements(admin)).filter(mine), []);
       assert.deepEqual(amountsOf(await reread(scope, benefit)), ['190.00', '7.50', '1.00', '181.50']);
+      await nightly('benefit-proof', scope);
       const lines = await ledgerOf(scope, benefit);
       assert.deepEqual(lines.toSorted(), ['ADJUST -10.00', 'ALLOCATE 200.00', 'HOLD 1.00', 'USE 7.50']);
     }),
@@ -302,7 +310,7 @@ describe('expireEnded', () => {
       for (const timeZone of zones) made.push(await aBenefit(scope, { ...period, timeZone }));
       await benefits.recordUsage(scope, (made[0] as benefits.Benefit).id, { amount: '50' });
       const left = async (instant: string) => {
-        await Promise.all([1, 2].map(() => benefits.expireEnded(at(system, instant))));
+        await Promise.all([1, 2].map(() => nightly('benefit-expiry', at(system, instant))));
         const now = await Promise.all(made.map((benefit) => reread(scope, benefit)));
         return now.map(({ available }) => available.toFixed());
       };

@@ -1,8 +1,10 @@
 /** The working half of a process: runs jobs, and what happens every second beside them. */
+import { hostname } from 'node:os';
 import * as audit from '#audit';
 import { sequenceEvents } from '#platform/events';
 import { openPool } from '#platform/database';
 import { type Consumed, consume } from '#platform/job-consumer';
+import { fireSchedules } from '#platform/job-schedules';
 import { JOBS_CHANNEL, openBoss, type Queue } from '#platform/jobs';
 import { sayOnce } from '#platform/repetition';
 import { type Scope, SYSTEM } from '#platform/scope';
@@ -24,19 +26,20 @@ export async function startWorkers(app: App): Promise<AsyncDisposable> {
   await boss.start();
   parts.defer(() => boss.stop({ graceful: false }));
   const queues = Object.fromEntries(Object.entries(workers).map(([queue, worker]) => [queue, consumed(app, worker)]));
-  const consumer = parts.use(consume({ boss, pool, log: app.log, queues, graceSeconds: GRACE_SECONDS }));
+  const node = `${hostname()}:${process.pid}`;
+  const consumer = parts.use(consume({ boss, pool, log: app.log, queues, node, graceSeconds: GRACE_SECONDS }));
   parts.defer(app.pubsub.subscribe(JOBS_CHANNEL, { message: (queue) => consumer.wake(queue) }));
   parts.use(everySecond(app, 'sequence', sequenceEvents));
   parts.use(everySecond(app, 'seal', sealer(app)));
   parts.use(everySecond(app, 'holds', scheduling.expireHolds));
+  parts.use(everySecond(app, 'schedules', fireSchedules));
   return parts.move();
 }
 
 function consumed(app: App, worker: Worker<Queue>): Consumed {
   const { config, integrations } = app;
   return {
-    slots: worker.slots,
-    timeoutSeconds: worker.timeoutSeconds,
+    ...worker,
     run: ({ id, payload, attempt, signal }) =>
       worker.run({ scope: systemScope(app, id), payload, attempt, signal, config, integrations }),
   };

@@ -1,7 +1,8 @@
 /** Every queue and every schedule on one screen: its rules, and which context does the work. */
 import type { Config } from '#platform/config';
 import type { Answer, RunningJob } from '#platform/job-consumer';
-import type { QueueRules, Schedule } from '#platform/job-queues';
+import type { QueueRules } from '#platform/job-queues';
+import type { Schedule } from '#platform/job-schedules';
 import type { Queue, Queues } from '#platform/jobs';
 import type { Scope } from '#platform/scope';
 import type { Integrations } from './app.ts';

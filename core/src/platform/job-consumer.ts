@@ -1,16 +1,16 @@
 /**
  * Runs the jobs of a process: for each queue so many at once, refilled as they finish.
  *
- * A running job is touched every few seconds. If its process dies the touches stop, and after ten seconds
- * pg-boss gives the job to another one; if only the connection was lost, the job's signal tells it to stop, and
- * what it answers no longer counts: pg-boss takes an answer only from the attempt that holds the job.
+ * The process says every few seconds that a running job is alive. If it dies the job is given to another one (see
+ * job-claims.ts); if only the connection was lost, or somebody cancelled the job, its signal tells it to stop, and what
+ * it answers no longer counts.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type pg from 'pg';
-import type { JobWithMetadata, PgBoss } from 'pg-boss';
-import { newJob, type Queue, type Queues } from './jobs.ts';
+import { type Claim, Claims, type ClaimsOptions, reclaim } from './job-claims.ts';
+import type { QueueLimits } from './job-queues.ts';
+import type { Queue, Queues } from './jobs.ts';
 import type { Log } from './log.ts';
-import { pause } from './ticker.ts';
+import { pause, ticker } from './ticker.ts';
 
 /** A worker's answer: run me again at this instant. It is a new start, not an attempt that failed. */
 export class Snooze {
@@ -32,7 +32,7 @@ export class Cancel {
 export type Answer = undefined | Snooze | Cancel;
 
 /** What becomes of a queue's jobs in this process. */
-export interface Consumed {
+export interface Consumed extends QueueLimits {
   /** Jobs of this queue that one process runs at once. */
   readonly slots: number;
   /** A job that takes longer is told to stop and tried again. */
@@ -45,13 +45,11 @@ export interface RunningJob {
   readonly payload: Queues[Queue];
   /** 1 for the first. */
   readonly attempt: number;
-  /** Aborted on timeout, at shutdown, and when another process has taken the job over. */
+  /** Aborted on timeout, at shutdown, when the job is cancelled, and when another process has taken it over. */
   readonly signal: AbortSignal;
 }
 
-export interface ConsumerOptions {
-  readonly boss: PgBoss;
-  readonly pool: pg.Pool;
+export interface ConsumerOptions extends ClaimsOptions {
   readonly log: Log;
   readonly queues: Readonly<Record<string, Consumed>>;
   /** How long running jobs may go on when the consumer stops. What is not done by then is handed back. */
@@ -64,17 +62,26 @@ export interface Consumer extends AsyncDisposable {
 }
 
 const POLL_MS = 1_000;
-const TOUCH_MS = 3_000;
-
-type Claim = JobWithMetadata<Queues[Queue]>;
+const SHORTEST_POLL_MS = 100;
+const KEEP_MS = 3_000;
+const RECLAIM_MS = 1_000;
 
 /** Begins to run jobs. Disposing of it takes no new ones, waits for those that run, and hands the rest back. */
 export function consume(options: ConsumerOptions): Consumer {
-  const lanes = new Map(Object.keys(options.queues).map((queue) => [queue, new Lane(queue, options)]));
+  const queues = Object.keys(options.queues);
+  const lanes = new Map(queues.map((queue) => [queue, new Lane(queue, options)]));
+  const reclaimer = ticker({
+    everyMs: RECLAIM_MS,
+    async run() {
+      for (const queue of await reclaim(queues, options)) lanes.get(queue)?.wake();
+    },
+    onError: (error) => options.log.error('Lost jobs could not be looked for', { error }),
+  });
   return {
     wake: (queue) => lanes.get(queue)?.wake(),
     async [Symbol.asyncDispose]() {
       await Promise.all(lanes.values().map((lane) => lane.stop()));
+      await reclaimer[Symbol.asyncDispose]();
     },
   };
 }
@@ -89,12 +96,13 @@ class Lane {
   readonly #queue: string;
   readonly #options: ConsumerOptions;
   readonly #consumed: Consumed;
+  readonly #claims: Claims;
   readonly #running = new Map<string, Running>();
   readonly #settling = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #stopped = new AbortController();
   readonly #fetching: Promise<void>;
-  readonly #touching: Promise<void>;
+  readonly #keeping: Promise<void>;
   #backlog = false;
   #wake = Promise.withResolvers<void>();
 
@@ -102,8 +110,9 @@ class Lane {
     this.#queue = queue;
     this.#options = options;
     this.#consumed = options.queues[queue] as Consumed;
+    this.#claims = new Claims(queue, options);
     this.#fetching = this.#fetchUntilStopping();
-    this.#touching = this.#touchUntilStopped();
+    this.#keeping = this.#keepUntilStopped();
   }
 
   wake(): void {
@@ -118,17 +127,18 @@ class Lane {
     for (const { abort } of this.#running.values()) abort.abort(new ShuttingDown());
     await Promise.all(this.#settling);
     this.#stopped.abort();
-    await this.#touching;
+    await this.#keeping;
   }
 
   async #fetchUntilStopping(): Promise<void> {
+    const pollMs = pollOf(this.#consumed);
     while (!this.#stopping.signal.aborted) {
       this.#wake = Promise.withResolvers();
       await this.#fill().catch((error: unknown) =>
         this.#options.log.error('Jobs could not be fetched', { queue: this.#queue, error }),
       );
       const poll = new AbortController();
-      await Promise.race([this.#wake.promise, pause(POLL_MS, poll.signal)]);
+      await Promise.race([this.#wake.promise, pause(pollMs, poll.signal)]);
       poll.abort();
     }
   }
@@ -136,11 +146,9 @@ class Lane {
   async #fill(): Promise<void> {
     const free = this.#consumed.slots - this.#running.size;
     if (free <= 0) return;
-    const claims = await this.#options.boss.fetch<Queues[Queue]>(this.#queue, {
-      batchSize: free,
-      includeMetadata: true,
-    });
-    this.#backlog = claims.length === free;
+    const claims = await this.#claims.take(free);
+    // Under a limit there may be more to do although it gave less than was asked for.
+    this.#backlog = claims.length === free || isLimited(this.#consumed);
     for (const claim of claims) this.#start(claim);
   }
 
@@ -149,7 +157,7 @@ class Lane {
     this.#running.set(claim.id, running);
     const settling = this.#run(running)
       .catch((error: unknown) =>
-        // The job stays claimed without a touch, so it is given out again.
+        // Nobody says any more that it is alive, so it is given out again.
         this.#options.log.error('A job could not be settled', { queue: this.#queue, jobId: claim.id, error }),
       )
       .finally(() => {
@@ -161,78 +169,60 @@ class Lane {
   }
 
   async #run({ claim, abort }: Running): Promise<void> {
-    const { boss, log } = this.#options;
-    const job = { queue: this.#queue, jobId: claim.id, attempt: claim.retryCount + 1 };
     const timer = setTimeout(() => abort.abort(new TimedOut()), this.#consumed.timeoutSeconds * 1_000);
+    const { id, data: payload, attempt } = claim;
     try {
-      const answer = await orAborted(
-        this.#consumed.run({ id: claim.id, payload: claim.data, attempt: job.attempt, signal: abort.signal }),
-        abort.signal,
-      );
-      if (answer instanceof Snooze) await this.#again(claim, answer.until);
-      else if (answer instanceof Cancel) {
-        log.info('A job is cancelled', { ...job, reason: answer.reason });
-        await boss.cancel(this.#queue, claim);
-      } else await boss.complete(this.#queue, claim);
+      const answer = await orAborted(this.#consumed.run({ id, payload, attempt, signal: abort.signal }), abort.signal);
+      await this.#settle(claim, answer);
     } catch (error) {
-      if (error instanceof LostClaim) return;
-      if (error instanceof ShuttingDown) return await this.#again(claim);
-      log.warn('A job failed', { ...job, error });
-      // The class alone: a message may quote data.
-      await boss.fail(this.#queue, claim, { error: error instanceof Error ? error.constructor.name : typeof error });
+      await this.#settleFailed(claim, error);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** Ends this claim and adds the same job anew, both or neither. */
-  async #again(claim: Claim, startAt?: Temporal.Instant): Promise<void> {
-    const { boss, pool } = this.#options;
-    const client = await pool.connect();
-    try {
-      const db = { executeSql: (text: string, values?: unknown[]) => client.query(text, values as unknown[]) };
-      await client.query('begin');
-      const { affected } = (await boss.complete(this.#queue, claim, null, { db })) as unknown as Settled;
-      const options = {
-        priority: claim.priority,
-        ...(claim.singletonKey === null ? {} : { singletonKey: claim.singletonKey }),
-        ...(startAt === undefined ? {} : { startAt }),
-      };
-      if (affected === 1) await boss.insert(this.#queue, [newJob(claim.data, options)], { db, returnId: false });
-      await client.query('commit');
-      client.release();
-    } catch (thrown) {
-      client.release(true);
-      throw thrown;
-    }
+  async #settle(claim: Claim, answer: Answer): Promise<void> {
+    if (answer instanceof Snooze) await this.#claims.again(claim, 'SNOOZED', answer.until);
+    else if (answer instanceof Cancel) {
+      const { id: jobId, attempt } = claim;
+      this.#options.log.info('A job is cancelled', { queue: this.#queue, jobId, attempt, reason: answer.reason });
+      await this.#claims.cancel(claim);
+    } else await this.#claims.complete(claim);
   }
 
-  async #touchUntilStopped(): Promise<void> {
+  async #settleFailed(claim: Claim, error: unknown): Promise<void> {
+    if (error instanceof LostClaim) return this.#claims.letGo(claim);
+    if (error instanceof ShuttingDown) return this.#claims.again(claim, 'HANDED_BACK');
+    this.#options.log.warn('A job failed', { queue: this.#queue, jobId: claim.id, attempt: claim.attempt, error });
+    // The class alone: a message may quote data.
+    const errorClass = error instanceof Error ? error.constructor.name : typeof error;
+    await this.#claims.fail(claim, error instanceof TimedOut ? 'TIMED_OUT' : 'FAILED', errorClass);
+  }
+
+  async #keepUntilStopped(): Promise<void> {
     while (!this.#stopped.signal.aborted) {
-      await pause(TOUCH_MS, this.#stopped.signal);
-      await this.#touch().catch((error: unknown) =>
-        this.#options.log.warn('Running jobs could not be touched', { queue: this.#queue, error }),
+      await pause(KEEP_MS, this.#stopped.signal);
+      await this.#keep().catch((error: unknown) =>
+        this.#options.log.warn('Running jobs could not be kept', { queue: this.#queue, error }),
       );
     }
   }
 
-  async #touch(): Promise<void> {
-    const touched = [...this.#running.values()];
-    if (touched.length === 0) return;
-    const { boss } = this.#options;
-    const { settled } = (await boss.touch(
-      this.#queue,
-      touched.map(({ claim }) => claim),
-    )) as unknown as Settled;
-    const held = new Set(settled);
-    for (const { claim, abort } of touched) if (!held.has(claim.id)) abort.abort(new LostClaim());
+  async #keep(): Promise<void> {
+    const kept = [...this.#running.values()];
+    if (kept.length === 0) return;
+    const held = await this.#claims.keep(kept.map(({ claim }) => claim));
+    for (const { claim, abort } of kept) if (!held.has(claim.id)) abort.abort(new LostClaim());
   }
 }
 
-/** What pg-boss answers beyond its own types: how many of the attempts still held their job, and which. */
-interface Settled {
-  readonly affected: number;
-  readonly settled: readonly string[];
+function isLimited({ atOnce, rate }: QueueLimits): boolean {
+  return atOnce !== undefined || rate !== undefined;
+}
+
+/** A rate is used up to its end only by those who look often enough. */
+function pollOf({ rate }: QueueLimits): number {
+  return rate ? Math.min(POLL_MS, Math.max(SHORTEST_POLL_MS, (rate.seconds * 1_000) / rate.starts)) : POLL_MS;
 }
 
 class TimedOut extends Error {}

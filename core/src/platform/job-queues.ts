@@ -5,10 +5,19 @@
 import pg from 'pg';
 import { getConstructionPlans, getMigrationPlans } from 'pg-boss';
 import boss from 'pg-boss/package.json' with { type: 'json' };
-import { type JobsOptions, JOBS_SCHEMA, openBoss, type Queue, type Queues } from './jobs.ts';
+import { declareSchedules, type Schedule } from './job-schedules.ts';
+import { type JobsOptions, JOBS_SCHEMA, openBoss } from './jobs.ts';
 import type { Log } from './log.ts';
 
-export interface QueueRules {
+/** What a queue may do over all processes, exactly; see `take_jobs()`. */
+export interface QueueLimits {
+  /** Jobs that run at once. */
+  readonly atOnce?: number;
+  /** Starts in any span of so many seconds, an hour at most. */
+  readonly rate?: { readonly starts: number; readonly seconds: number };
+}
+
+export interface QueueRules extends QueueLimits {
   /** A job that takes longer is told to stop and tried again. */
   readonly timeoutSeconds: number;
   /** Attempts after the first. Then the job goes to the dead-letter queue, for a person to look at. */
@@ -16,14 +25,6 @@ export interface QueueRules {
   /** Before the first retry; doubled for each further one, up to the last, with jitter. */
   readonly firstRetrySeconds: number;
   readonly lastRetrySeconds: number;
-}
-
-export interface Schedule<Q extends Queue = Queue> {
-  readonly queue: Q;
-  readonly payload: Queues[Q];
-  /** Minute, hour, day of the month, month, day of the week, on the wall clock of `timeZone`. */
-  readonly cron: string;
-  readonly timeZone: string;
 }
 
 export interface Declarations {
@@ -34,8 +35,6 @@ export interface Declarations {
 /** Where a job ends that failed for good. It has no worker; its length is a metric. */
 export const DEAD_LETTERS = 'dead-letter';
 
-/** A process dies without a word: its jobs are given out again after so many seconds. pg-boss's least. */
-const HEARTBEAT_SECONDS = 10;
 /** The worker ends a job in time. This is for a worker that cannot. */
 const EXPIRY_MARGIN_SECONDS = 30;
 const DAY = 86_400;
@@ -61,12 +60,14 @@ export async function declareQueues(adminUrl: string, { queues, schedules }: Dec
   try {
     await boss.start();
     await boss.createQueue(DEAD_LETTERS, { retentionSeconds: 365 * DAY });
-    for (const [queue, rules] of Object.entries(queues)) await declareQueue(boss, queue, rules);
-    const wanted = new Set<string>(schedules.map(({ queue }) => queue));
-    for (const { name, key } of await boss.getSchedules()) if (!wanted.has(name)) await boss.unschedule(name, key);
-    for (const { queue, payload, cron, timeZone } of schedules) {
-      await boss.schedule(queue, cron, payload, { tz: timeZone, missed: 'once', singletonKey: 'schedule' });
+    for (const [queue, rules] of Object.entries(queues)) {
+      await declareQueue(boss, queue, rules);
+      const { atOnce = null, rate } = rules;
+      await pool.query(LIMITS, [queue, atOnce, rate?.starts ?? null, rate?.seconds ?? null]);
     }
+    // Jobs of an earlier release that counted on pg-boss's heartbeat.
+    await pool.query(`update pgboss.job set heartbeat_seconds = null where heartbeat_seconds is not null`);
+    await declareSchedules(pool, schedules);
   } finally {
     await boss.stop({ graceful: false });
     await pool.end();
@@ -80,12 +81,17 @@ async function declareQueue(boss: JobsOptions['boss'], queue: string, rules: Que
     retryDelay: rules.firstRetrySeconds,
     retryDelayMax: rules.lastRetrySeconds,
     expireInSeconds: rules.timeoutSeconds + EXPIRY_MARGIN_SECONDS,
-    heartbeatSeconds: HEARTBEAT_SECONDS,
     retentionSeconds: 14 * DAY,
     deleteAfterSeconds: 7 * DAY,
     deadLetter: DEAD_LETTERS,
   };
   // Creating an existing queue leaves its rules as they were.
   await boss.createQueue(queue, { ...settings, policy: 'short' });
-  await boss.updateQueue(queue, settings);
+  await boss.updateQueue(queue, { ...settings, heartbeatSeconds: null });
 }
+
+/** A pause outlives a migration. */
+const LIMITS = `
+  insert into job_queues (name, at_once, rate_starts, rate_seconds) values ($1, $2, $3, $4)
+  on conflict (name) do update
+  set at_once = excluded.at_once, rate_starts = excluded.rate_starts, rate_seconds = excluded.rate_seconds`;

@@ -18,6 +18,8 @@ export interface Queues {}
 export type Queue = keyof Queues;
 
 export interface JobOptions {
+  /** A new one unless given. */
+  readonly id?: string;
   /** Not before this instant; now unless given. */
   readonly startAt?: Temporal.Instant;
   /** At most one waiting job per queue and key; a second one is dropped. */
@@ -68,7 +70,7 @@ export function createJobs({ boss, quick, notify }: JobsOptions): Jobs {
 /** Ids, names of our own (`REMINDER_24H`, `es`) and instants. What people are called or reached by mostly is none. */
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$|^[a-z][\w-]{0,63}$|^\d{4}-\d\d-\d\dT[\d:.]+Z$/i;
 
-function refuseAllButIds(payload: object): void {
+export function refuseAllButIds(payload: object): void {
   for (const [name, value] of Object.entries(payload)) {
     const isId = typeof value === 'string' ? ID.test(value) : ['number', 'boolean'].includes(typeof value);
     if (!isId) throw new TypeError(`A job's payload holds ids only; ${name} is something else`);
@@ -76,10 +78,11 @@ function refuseAllButIds(payload: object): void {
 }
 
 /** A job as pg-boss inserts it. */
-export function newJob(payload: object, { startAt, singletonKey, priority }: JobOptions) {
+export function newJob(payload: object, { id, startAt, singletonKey, priority }: JobOptions) {
   refuseAllButIds(payload);
   return {
     data: payload,
+    ...(id === undefined ? {} : { id }),
     // Queues keep one waiting job per key; without a key of its own a job is its own.
     singletonKey: singletonKey ?? crypto.randomUUID(),
     ...(startAt === undefined ? {} : { startAfter: startAt.toString() }),
@@ -107,7 +110,7 @@ export interface BossOptions {
   /** Its connections have the role careflex_system: see `openPool`. */
   readonly pool: pg.Pool;
   readonly log: Log;
-  /** Whether this process looks after the queues: expiry, deletion, schedules. */
+  /** Whether this process looks after the queues: expiry and deletion. */
   readonly maintain: boolean;
 }
 
@@ -122,11 +125,10 @@ export function openBoss({ pool, log, maintain }: BossOptions): PgBoss {
     migrate: false,
     createSchema: false,
     supervise: maintain,
-    schedule: maintain,
+    // Schedules are ours: see job-schedules.ts.
+    schedule: false,
     superviseIntervalSeconds: MAINTENANCE_SECONDS,
     monitorIntervalSeconds: MAINTENANCE_SECONDS,
-    cronMonitorIntervalSeconds: MAINTENANCE_SECONDS,
-    cronWorkerIntervalSeconds: 1,
     // Rebuilding indexes takes their owner, which no role of a running process is.
     reindex: false,
     monitorVacuum: false,

@@ -1,6 +1,6 @@
 /** Queues of the tests' own, and what runs them. */
 import type { PgBoss } from 'pg-boss';
-import { openPool } from '../../src/platform/database.ts';
+import { type Db, openPool } from '../../src/platform/database.ts';
 import {
   type Answer,
   consume,
@@ -11,7 +11,7 @@ import {
 import { declareQueues, type QueueRules } from '../../src/platform/job-queues.ts';
 import { createJobs, type JobOptions, type NewJob, openBoss, type Queue } from '../../src/platform/jobs.ts';
 import { createLog } from '../../src/platform/log.ts';
-import type { Scope } from '../../src/platform/scope.ts';
+import { type Scope, SYSTEM } from '../../src/platform/scope.ts';
 
 export const quiet = createLog('silent');
 
@@ -47,7 +47,14 @@ export function openTestJobs(url: string, notify: (queue: string) => void = () =
     enqueueAll: (scope, queue, all) => jobs.enqueueAll(scope, queue as Queue, all as readonly NewJob<Queue>[]),
     run(queue, run, { graceSeconds = 5, ...more } = {}) {
       const consumed = { slots: 4, timeoutSeconds: 20, run, ...more };
-      return consume({ boss, pool, log: quiet, queues: { [queue]: consumed }, graceSeconds });
+      return consume({
+        boss,
+        pool,
+        log: quiet,
+        node: `test:${process.pid}`,
+        queues: { [queue]: consumed },
+        graceSeconds,
+      });
     },
     async [Symbol.asyncDispose]() {
       await boss.stop({ graceful: false });
@@ -74,4 +81,10 @@ export class Arrivals<T> {
     }
     return this.#items.shift() as T;
   }
+}
+
+/** A scope of a process of its own, for what needs no more than database and jobs. */
+export function scopeOfProcess(db: Db, jobs: TestJobs): Scope {
+  const request = { id: 'process', ip: null, userAgent: null };
+  return { db, jobs, actor: SYSTEM, request, now: Temporal.Now.instant() } as unknown as Scope;
 }

@@ -320,3 +320,79 @@ create policy tasks_staff_work on tasks for update to careflex_staff using (true
 grant select, insert, update on tasks to careflex_system;
 grant select on tasks to careflex_staff;
 grant update (status, claimed_by, claimed_at, done_by, done_at, outcome, version, updated_at) on tasks to careflex_staff;
+
+-- What the ledger must know of visits, and of the visits ahead of patients, to plan: one read, whoever makes the change.
+-- A patient learns of their own only. Of the ledger it has the rows of the visit's revision.
+create function reminder_facts(visits uuid[], patients_ahead uuid[], at timestamptz)
+  returns table (
+    id uuid, status text, revision integer, starts_at timestamptz, was_hold boolean, patient_id uuid,
+    patient_status text, deleted boolean, time_zone text, preferences jsonb, data_key bytea, identity bytea,
+    standings jsonb, ledger jsonb)
+  language sql stable security definer set search_path = public, pg_temp
+  as $$
+    select a.id, a.status, a.revision, a.starts_at, a.expires_at is not null, a.patient_id,
+      p.status, p.deleted_at is not null, p.time_zone, p.preferences, p.data_key, p.identity,
+      (select jsonb_agg(jsonb_build_object('index', encode(c.contact_index, 'hex'), 'open',
+          c.status = 'GIVEN' and not coalesce((select o.opted_out from opt_outs o where o.contact_index = c.contact_index
+            order by o.recorded_at desc, o.id desc limit 1), false)))
+        from (select distinct on (contact_index) contact_index, consents.status from consents
+          where consents.patient_id = a.patient_id and purpose = 'CARE_REMINDER' and contact_index is not null
+          order by contact_index, recorded_at desc, consents.id desc) c),
+      (select jsonb_agg(jsonb_build_object('kind', n.kind, 'channel', n.channel, 'status', n.status, 'attempts', n.attempts,
+          'dueAt', n.due_at, 'sentAt', n.sent_at, 'createdAt', n.created_at))
+        from notifications n where n.appointment_id = a.id and n.revision = a.revision)
+    from appointments a join patients p on p.id = a.patient_id
+    where (a.id = any (visits)
+        or a.patient_id = any (patients_ahead) and a.status in ('SCHEDULED', 'CONFIRMED') and a.starts_at > at)
+      and (current_setting('role') in ('careflex_staff', 'careflex_system')
+        or current_setting('role') = 'careflex_patient' and a.patient_id = current_patient_id())
+    order by a.id
+  $$;
+revoke execute on function reminder_facts(uuid[], uuid[], timestamptz) from public;
+grant execute on function reminder_facts(uuid[], uuid[], timestamptz) to careflex_staff, careflex_patient, careflex_system;
+
+-- Writes what follows from changes of visits: [{visit, over, awaits, rows}]. First what is over is superseded, as far as
+-- it has not left; then what is due is planned. A row that is there comes back to life, unless something became of it.
+-- Whether the patient was ever told of a visit that is called off is decided last: a message may be leaving just now.
+create function plan_notifications(plan jsonb, at timestamptz) returns void language plpgsql volatile security definer
+  set search_path = public, pg_temp
+  as $$
+declare
+  visit record;
+begin
+  for visit in
+    select a.id, a.patient_id, a.revision, v.over, v.awaits, v.rows
+      from jsonb_to_recordset(plan) as v (visit uuid, over jsonb, awaits boolean, rows jsonb)
+      join appointments a on a.id = v.visit
+      where current_setting('role') in ('careflex_staff', 'careflex_system')
+        or current_setting('role') = 'careflex_patient' and a.patient_id = current_patient_id()
+      order by a.id
+  loop
+    if jsonb_array_length(visit.over) > 0 then
+      update notifications n set status = 'SUPERSEDED', reason = o.reason, updated_at = at
+        from jsonb_to_recordset(visit.over) as o (reason text, kinds text[], "keptChannel" text, "olderOnly" boolean)
+        where n.appointment_id = visit.id and n.status = 'PLANNED' and n.kind = any (o.kinds)
+          and n.channel is distinct from o."keptChannel" and (n.revision < visit.revision or not o."olderOnly");
+    end if;
+    if visit.awaits then perform await_messages_under_way(visit.id); end if;
+    insert into notifications
+        (id, appointment_id, revision, patient_id, kind, channel, status, reason, due_at, expires_at, created_at, updated_at)
+      select r.id, visit.id, visit.revision, visit.patient_id, r.kind, r.channel,
+          case when untold then 'SKIPPED' else r.status end, case when untold then 'NOTHING_SENT_BEFORE' else r.reason end,
+          r."dueAt", r."expiresAt", at, at
+        from jsonb_to_recordset(visit.rows) as r
+          (id uuid, kind text, channel text, status text, reason text, "dueAt" timestamptz, "expiresAt" timestamptz)
+        cross join lateral (select r.kind = 'CANCELLED' and r.status = 'PLANNED' and not exists (
+          select from notifications n where n.appointment_id = visit.id and n.kind not in ('CANCELLED', 'MISSED')
+            and n.status in ('CLAIMED', 'SENT', 'DELIVERED', 'UNKNOWN')
+            and n.revision > coalesce((select max(c.revision) from notifications c where c.appointment_id = visit.id
+              and c.kind = 'CANCELLED' and c.status in ('CLAIMED', 'SENT', 'DELIVERED')), -1)) as untold) as told
+        where r.status in ('PLANNED', 'SKIPPED')
+      on conflict on constraint notifications_once do update
+        set status = excluded.status, reason = excluded.reason, due_at = excluded.due_at,
+          expires_at = excluded.expires_at, updated_at = excluded.updated_at
+        where notifications.status in ('PLANNED', 'SUPERSEDED', 'SKIPPED');
+  end loop;
+end $$;
+revoke execute on function plan_notifications(jsonb, timestamptz) from public;
+grant execute on function plan_notifications(jsonb, timestamptz) to careflex_staff, careflex_patient, careflex_system;

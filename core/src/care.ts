@@ -53,7 +53,7 @@ import type { PatientRow } from './care/tables.ts';
 
 export type { ImportedPatient, NewPatient, PatientChanges } from './care/input.ts';
 export { type ImportOutcome, importPatients } from './care/import.ts';
-export { type Contact, contactsOf } from './care/contacts.ts';
+export { type Contact, contactsOf, openContacts, type SealedContacts } from './care/contacts.ts';
 export { holdPatient, keysOf, type PatientKey, type Standing, standingOf } from './care/keys.ts';
 export { patientsOnRecord } from './care/on-record.ts';
 export { type Progress, rebuildSearchIndex } from './care/rebuild.ts';

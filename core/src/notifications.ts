@@ -58,6 +58,7 @@ export {
   type Reason,
   REASONS,
 } from './notifications/message.ts';
+export { followPatient, followVisit } from './notifications/ledger.ts';
 export { plan, type Planned, type PlannedVisit, type Recipient } from './notifications/planner.ts';
 export {
   type AllowedHours,

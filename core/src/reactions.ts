@@ -12,7 +12,23 @@ import * as scheduling from '#scheduling';
 
 type Reaction<T extends Topic> = (scope: Scope, payload: Events[T]) => Promise<void>;
 
+/** Patients are told of a visit as it is now, and of none that is over. */
+const tell =
+  (topic: scheduling.AppointmentTopic): Reaction<scheduling.AppointmentTopic> =>
+  async (scope, { appointmentId }) =>
+    notifications.followVisit(scope, topic, appointmentId);
+
 const reactions: { readonly [T in Topic]?: Reaction<T> } = {
+  'appointment.scheduled': tell('appointment.scheduled'),
+  'appointment.rescheduled': tell('appointment.rescheduled'),
+  'appointment.confirmed': tell('appointment.confirmed'),
+  'appointment.checked_in': tell('appointment.checked_in'),
+  'appointment.started': tell('appointment.started'),
+  'appointment.completed': tell('appointment.completed'),
+  'appointment.missed': tell('appointment.missed'),
+  'appointment.cancelled': tell('appointment.cancelled'),
+  'appointment.corrected': tell('appointment.corrected'),
+  'patient.updated': async (scope, { patientId }) => notifications.followPatient(scope, patientId),
   'patient.deleted': async (scope, { patientId }) => {
     await accounts.closePatientAccount(asSystem(scope), patientId);
     await scheduling.callOff(asSystem(scope), patientId, 'ORGANISATION');

@@ -47,6 +47,22 @@ export async function contactsOf(scope: Scope, ids: readonly string[]): Promise<
   );
 }
 
+/** What of a patient's row the contacts are sealed in; null once the patient is erased. */
+export interface SealedContacts {
+  readonly id: string;
+  readonly data_key: Buffer | null;
+  readonly identity: Buffer | null;
+}
+
+/**
+ * The number and address in a row that the caller read in a change of their own, whose entry in the trail stands for it.
+ * Null when they cannot be opened.
+ */
+export function openContacts(scope: Scope, row: SealedContacts): Pick<Contact, 'phone' | 'email'> | null {
+  const opened = openOrNull(scope, row);
+  return opened === null ? null : { phone: opened.identity.phone, email: opened.identity.email };
+}
+
 interface Opened {
   readonly identity: Identity;
   readonly key: PatientKey;

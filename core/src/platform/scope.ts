@@ -93,7 +93,11 @@ export interface Scope {
 interface Transaction {
   actor: Actor;
   readonly afterCommit: (() => void)[];
+  /** What the work under way, nested or not, has left for its end. */
+  left: Map<Closing<never>, unknown[]>;
 }
+
+type Closing<T> = (scope: Scope, items: T[]) => Promise<void>;
 
 export const SYSTEM: Actor = { id: '00000000-0000-0000-0000-000000000000', role: 'system', sessionId: null };
 
@@ -127,12 +131,32 @@ export function afterCommit(scope: Scope, callback: () => void): void {
   scope.transaction.afterCommit.push(callback);
 }
 
+/**
+ * Leaves something for the end of the `transact` that the scope is in, nested or not: `closing` is called once, with the
+ * items of all who left it something, still in the transaction and as its actor.
+ */
+export function atEnd<T>(scope: Scope, closing: Closing<T>, item: T): void {
+  if (!scope.transaction) throw new Error('atEnd is called inside transact');
+  const { left } = scope.transaction;
+  left.set(closing, [...(left.get(closing) ?? []), item]);
+}
+
+async function close(scope: Scope, transaction: Transaction): Promise<void> {
+  while (transaction.left.size > 0) {
+    const left = [...transaction.left];
+    transaction.left.clear();
+    for (const [closing, items] of left) await closing(scope, items as never[]);
+  }
+}
+
 async function begin<T>(scope: Scope, work: (scope: Scope) => Promise<T>): Promise<T> {
-  const transaction: Transaction = { actor: scope.actor, afterCommit: [] };
+  const transaction: Transaction = { actor: scope.actor, afterCommit: [], left: new Map() };
   const result = await scope.db.connection().execute(async (db) => {
     try {
       await sql.raw(`begin; ${enter(scope)}`).execute(db);
-      const result = await work({ ...scope, db, transaction });
+      const inner = { ...scope, db, transaction };
+      const result = await work(inner);
+      await close(inner, transaction);
       await commit(db);
       return result;
     } catch (thrown) {
@@ -155,11 +179,14 @@ let savepoints = 0;
 async function nest<T>(scope: Scope, transaction: Transaction, work: (scope: Scope) => Promise<T>): Promise<T> {
   const outer = transaction.actor;
   const hooks = transaction.afterCommit.length;
+  const { left } = transaction;
   const name = `s${++savepoints}`;
   await sql.raw(`savepoint ${name}`).execute(scope.db);
   try {
     await become(scope, transaction, scope.actor);
+    transaction.left = new Map();
     const result = await work(scope);
+    await close(scope, transaction);
     await become(scope, transaction, outer);
     await sql.raw(`release savepoint ${name}`).execute(scope.db);
     return result;
@@ -168,6 +195,8 @@ async function nest<T>(scope: Scope, transaction: Transaction, work: (scope: Sco
     transaction.afterCommit.length = hooks;
     await sql.raw(`rollback to savepoint ${name}`).execute(scope.db);
     throw asUnauthenticated(thrown);
+  } finally {
+    transaction.left = left;
   }
 }
 

@@ -9,7 +9,7 @@ import { assertOwnSecret } from '@careflex/core/platform/installed-secret';
 import { createLog, type Log } from '@careflex/core/platform/log';
 import { missingMigrations } from '@careflex/core/platform/migrate';
 import { type Scope, SYSTEM } from '@careflex/core/platform/scope';
-import { untilStopped } from './stop.ts';
+import { Interrupted, stopSignal, untilStopped } from './stop.ts';
 
 /** Throws ConfigError. */
 export function loadConfig(): Config {
@@ -21,6 +21,8 @@ export function loadConfig(): Config {
 
 export interface OpenDatabase extends AsyncDisposable {
   readonly access: DatabaseAccess;
+  /** Where the files of a server of our own are; null for any other one. */
+  readonly place: string | null;
   /** Resolves when a server of our own ends; for any other one it never does. */
   readonly ended: Promise<void>;
 }
@@ -33,14 +35,20 @@ export async function openDatabase(config: Config): Promise<OpenDatabase> {
   if (running === null) return ownDatabase(config);
   const access = databaseAccess(config, running);
   await reachDatabase(access.adminUrl ?? access.url);
-  return { access, ended: NEVER, async [Symbol.asyncDispose]() {} };
+  return { access, place: null, ended: NEVER, async [Symbol.asyncDispose]() {} };
 }
 
-/** An embedded server that lives as long as this process. Throws EmbeddedPostgresError. */
+/** An embedded server that lives as long as this process. Throws EmbeddedPostgresError, Interrupted. */
 export async function ownDatabase(config: Config): Promise<OpenDatabase> {
-  const server = await startEmbedded({ directory: config.CAREFLEX_DATA_DIR });
+  const server = await startEmbedded({ directory: config.CAREFLEX_DATA_DIR, signal: stopSignal }).catch(
+    (thrown: unknown) => {
+      // Ctrl-C in a terminal ends what it has started as well.
+      throw stopSignal.aborted ? new Interrupted(String(stopSignal.reason)) : thrown;
+    },
+  );
   const access = databaseAccess(config, server.adminUrl);
-  return { access, ended: server.ended, [Symbol.asyncDispose]: () => server.stop() };
+  const { ended, place } = server;
+  return { access, place, ended, [Symbol.asyncDispose]: () => server.stop() };
 }
 
 /** Runs a command that is done at some time, over a database that is up to date. */

@@ -79,6 +79,9 @@ describe('careflex', () => {
     assert.match(stderr, /^Patient\.ndjson:2: refused: /);
     assert.equal(code, 1);
     assert.equal((await call(`import fhir ${directory}/nowhere`)).code, 1);
+    const named = await call(`import fhir ${exported} --source no|name`);
+    assert.equal(named.code, 2);
+    assert.match(named.stderr, /'no\|name' is invalid\. expected up to 32 letters, digits, dots and hyphens\n/);
   });
 
   it('keys rotate wraps every data key anew, so that the old one can go', async () => {
@@ -95,6 +98,13 @@ describe('careflex', () => {
     assert.equal(onlyOld.code, 1);
     assert.match(onlyOld.stdout, /WRONG {2}keys .* under key 2, which CAREFLEX_KEYS lacks/);
     assert.equal((await call('search rebuild', both)).code, 0);
+    for (const args of ['keys rotate', 'search rebuild']) {
+      const lacking = await call(args, { CAREFLEX_KEYS: `3:${secret()}` });
+      assert.deepEqual(
+        [lacking.code, lacking.stderr],
+        [2, 'The key ring has no key 2, under which data is still sealed; add it to CAREFLEX_KEYS.\n'],
+      );
+    }
   });
 
   it('api and worker run apart, and end when they are asked to', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -32,6 +32,7 @@ describe('careflex start', () => {
     const { code, stdout, stderr } = await running.ended;
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(stdout, /admin@demo\.careflex\.test/);
+    assert.ok(stdout.includes(`  Data             ${place.environment['CAREFLEX_DATA_DIR']}\n`));
     assert.ok(!isAlive(postgres));
     await assert.rejects(fetch(place.url));
   });
@@ -123,9 +124,15 @@ describe('careflex start, where it cannot', { concurrency: true }, () => {
     },
     {
       what: 'the port is not one',
-      environment: { PORT: 'http' },
+      environment: { PORT: 'http', DATABASE_POOL: '1' },
       code: 2,
-      says: /^The configuration is not usable\. PORT: [^\n]+\.\n$/,
+      says: /^The configuration is not usable\. PORT: expected a whole number; DATABASE_POOL: expected at least 2\.\n$/,
+    },
+    {
+      what: 'the database is of another kind',
+      environment: { DATABASE_URL: 'mysql://admin:pw@127.0.0.1/careflex' },
+      code: 2,
+      says: /^The configuration is not usable\. DATABASE_URL: expected a URL such as postgres:[^\n]+\.\n$/,
     },
   ];
   for (const { what, environment, code, says } of cases) {
@@ -137,6 +144,27 @@ describe('careflex start, where it cannot', { concurrency: true }, () => {
       assert.equal(ended.stdout, '');
     });
   }
+
+  it('can be stopped, or killed, while it makes its database, and is none the worse', async () => {
+    await using place = await newPlace();
+    chmodSync(place.directory, 0o755);
+    const data = place.environment['CAREFLEX_DATA_DIR'] ?? '';
+    const making = async () => {
+      while (!existsSync(data) || !readdirSync(data).some((name) => name.endsWith('.new'))) await sleep(5);
+    };
+    await using stopped = careflex(['start'], place.environment);
+    await making();
+    stopped.signalGroup('SIGINT');
+    const { code, stderr } = await stopped.ended;
+    assert.deepEqual([code, stderr], [130, 'Stopped before it was done; it is safe to run it again.\n']);
+
+    rmSync(data, { recursive: true });
+    await using killed = careflex(['start'], place.environment);
+    await making();
+    killed.signalGroup('SIGKILL');
+    await killed.ended;
+    assert.equal((await run(['migrate'], place.environment)).code, 0);
+  });
 
   it('does not wait for a port that somebody else has', async () => {
     await using place = await newPlace();

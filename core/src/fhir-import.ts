@@ -7,6 +7,7 @@
  * ethnicity, social security number) is not even read.
  */
 import * as audit from '#audit';
+import { InvalidInput } from '#platform/errors';
 import type { Scope } from '#platform/scope';
 import { exportFiles, type ResourceType } from './fhir-import/files.ts';
 import { type Counts, type Finding, importFile, noCounts, type Progress } from './fhir-import/run.ts';
@@ -36,11 +37,13 @@ export interface ImportReport {
 }
 
 const BATCH = 1_000;
+/** What a source may be called: it becomes part of external ids, for good. */
+export const IMPORT_SOURCE = /^[A-Za-z0-9.-]{1,32}$/;
 
 /**
  * Imports the export in `directory`: Organization, Location, Practitioner, PractitionerRole and Patient, as
  * `<Type>.ndjson`, in parts (`<Type>.000.ndjson`) or packed (`.ndjson.gz`). Admins and the system only.
- * Throws {@link ImportDirectoryUnusable}, Forbidden.
+ * Throws {@link ImportDirectoryUnusable}, InvalidInput, Forbidden.
  */
 export async function importDirectory(
   scope: Scope,
@@ -49,6 +52,9 @@ export async function importDirectory(
 ): Promise<ImportReport> {
   const mayImport = scope.actor.role === 'admin' || scope.actor.role === 'system';
   await audit.permit(scope, mayImport, { action: 'fhir.import', resourceType: 'FhirExport' });
+  if (options.source !== undefined && !IMPORT_SOURCE.test(options.source)) {
+    throw new InvalidInput([{ path: ['source'], message: 'expected up to 32 letters, digits, dots and hyphens' }]);
+  }
   const { files, ignored } = await exportFiles(directory);
 
   const counts = noCounts();

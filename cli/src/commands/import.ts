@@ -1,4 +1,4 @@
-import { type Finding, importDirectory, type ImportReport } from '@careflex/core/fhir-import';
+import { type Finding, IMPORT_SOURCE, importDirectory, type ImportReport } from '@careflex/core/fhir-import';
 import { type Command, InvalidArgumentError } from 'commander';
 import { Failure } from '../faults.ts';
 import { count, examples, type OutputOptions, print, withJson } from '../output.ts';
@@ -10,7 +10,7 @@ export function addImport(program: Command): void {
   withJson(imports.command('fhir'))
     .description('import a FHIR R4 bulk export: patients, practitioners, organizations, locations')
     .argument('<directory>', 'with <Type>.ndjson, <Type>.000.ndjson or <Type>.ndjson.gz')
-    .option('--source <name>', 'a short name of the exporting system, where there are several')
+    .option('--source <name>', 'a short name of the exporting system, where there are several', source)
     .option('--batch <lines>', 'lines in a transaction', positive)
     .addHelpText(
       'after',
@@ -20,6 +20,13 @@ run changes nothing, and updates what has changed. Exit code 1 when a line was r
 ${examples('careflex import fhir ./export', 'careflex import fhir ./export --source hospital --json > report.json')}`,
     )
     .action(importFhir);
+}
+
+function source(text: string): string {
+  if (!IMPORT_SOURCE.test(text)) {
+    throw new InvalidArgumentError('expected up to 32 letters, digits, dots and hyphens');
+  }
+  return text;
 }
 
 function positive(text: string): number {

@@ -4,10 +4,11 @@
  * All of it is one process beside the database server's, so it starts in seconds and there is one thing to watch:
  * what goes wrong in any part ends the whole, with a sentence and a non-zero exit. The database stops last.
  */
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEMO_PASSWORD, DEMO_USERS } from '@careflex/core/accounts';
 import { install } from '@careflex/core/installation';
-import { type Config, environment } from '@careflex/core/platform/config';
+import { type Config, DATA_DIRECTORY, environment } from '@careflex/core/platform/config';
 import { createLog } from '@careflex/core/platform/log';
 import { startWorkers } from '@careflex/core/worker';
 import type { Simulators } from '@careflex/simulators/main';
@@ -45,7 +46,7 @@ async function start(): Promise<void> {
   const simulators = configured.NODE_ENV === 'production' ? null : parts.use(await simulate(configured));
   const config = simulators === null ? configured : connectedTo(simulators, configured);
   const url = await untilStopped(openAll(parts, config, database));
-  process.stdout.write(welcome({ url, config, simulators }));
+  process.stdout.write(welcome({ url, config, simulators, place: database.place }));
   await stoppedOr(database.ended);
 }
 
@@ -102,16 +103,25 @@ interface Welcome {
   readonly url: string;
   readonly config: Config;
   readonly simulators: Simulators | null;
+  readonly place: string | null;
 }
 
-function welcome({ url, config, simulators }: Welcome): string {
+/** As README shows it where it is the checkout's own. */
+export function whereData(directory: string, place: string | null): string {
+  if (place === null) return 'in DATABASE_URL';
+  const data = path.resolve(directory);
+  const shown = data === DATA_DIRECTORY ? path.basename(data) : data;
+  return place === data ? shown : `${shown}, the database itself in ${place}`;
+}
+
+function welcome({ url, config, simulators, place }: Welcome): string {
   const shown = url.replace('//127.0.0.1:', '//localhost:').replace('//0.0.0.0:', '//localhost:');
   const lines = [`CareFlex is ready: ${shown}`, '', `  GraphQL API      ${shown}/graphql`];
   if (simulators === null) return `${lines.join('\n')}\n`;
   lines.push(
     `  Explorer         ${shown}/graphiql`,
     `  Sent messages    ${simulators.url.replace('127.0.0.1', 'localhost')}`,
-    `  Data             ${config.DATABASE_URL === undefined ? config.CAREFLEX_DATA_DIR : 'in DATABASE_URL'}`,
+    `  Data             ${whereData(config.CAREFLEX_DATA_DIR, place)}`,
     '',
     `  Sign in with password ${DEMO_PASSWORD} as`,
     ...DEMO_USERS.map(({ email }) => `    ${email}`),

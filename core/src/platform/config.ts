@@ -100,7 +100,17 @@ const json = z.string().transform((text, context): unknown => {
 });
 
 const number = (fallback: number, min: number, max: number) =>
-  z.coerce.number().int().min(min).max(max).default(fallback);
+  z.coerce
+    .number('expected a whole number')
+    .int('expected a whole number')
+    .min(min, `expected at least ${min}`)
+    .max(max, `expected at most ${max}`)
+    .default(fallback);
+
+const database = z.url({
+  protocol: /^postgres(ql)?$/,
+  error: 'expected a URL such as postgres://user:password@host:5432/careflex',
+});
 
 /** In the checkout, wherever a command is called from. */
 export const DATA_DIRECTORY = fileURLToPath(new URL('../../../.data', import.meta.url));
@@ -113,11 +123,11 @@ const Variables = z.object({
   PUBLIC_URL: z.url().optional(),
   /** How many proxies in front set X-Forwarded-For. 0: the socket's address counts. */
   TRUSTED_PROXIES: number(0, 0, 10),
-  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
-  DATABASE_ADMIN_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+  DATABASE_URL: database.optional(),
+  DATABASE_ADMIN_URL: database.optional(),
   DATABASE_POOL: number(4, 2, 64),
   /** Carries the messages between processes instead of PostgreSQL. */
-  REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
+  REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'expected a URL such as redis://host:6379' }).optional(),
   CAREFLEX_DATA_DIR: z.string().min(1).default(DATA_DIRECTORY),
   CAREFLEX_KEYS: keys,
   CAREFLEX_SECRET: secret,
@@ -164,7 +174,7 @@ const Variables = z.object({
     .string()
     .regex(/^\+[1-9]\d{6,14}$/, 'expected a number such as +12125550100')
     .optional(),
-  SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
+  SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'expected a URL such as smtp://host:587' }).optional(),
   EMAIL_FROM: z.string().includes('@').default('CareFlex <no-reply@careflex.test>'),
 });
 

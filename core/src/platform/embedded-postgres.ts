@@ -4,7 +4,7 @@
  * The server outlives a kill -9 of the program that started it; the next start stops it cleanly and goes on
  * with its data. Only one program at a time uses a data directory.
  */
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import {
   chownSync,
@@ -13,7 +13,9 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -21,6 +23,7 @@ import {
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { isAlive, isLocked, lockDirectory, startOf } from './directory-lock.ts';
 
@@ -32,12 +35,16 @@ export interface EmbeddedOptions {
   /** A free port unless given. */
   readonly port?: number;
   readonly settings?: Readonly<Record<string, string>>;
+  /** Ends the making of a new cluster, which is what takes long. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Embedded {
   /** A superuser's connection string, to database `careflex`. */
   readonly adminUrl: string;
   readonly pid: number;
+  /** Where its files are: the directory, or where the server's account can reach them. */
+  readonly place: string;
   /** Resolves when the server is gone, whoever stopped it. */
   readonly ended: Promise<void>;
   /** Stops the server cleanly and waits for it. */
@@ -46,6 +53,8 @@ export interface Embedded {
 
 /** One clear sentence for the person who starts the program. */
 export class EmbeddedPostgresError extends Error {}
+
+const run = promisify(execFile);
 
 const READY_TIMEOUT_MS = 60_000;
 const DATABASE = 'careflex';
@@ -66,7 +75,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
       account,
     };
     await stopOrphan(cluster.data);
-    const password = initialise(cluster);
+    const password = await initialise(cluster, options.signal);
     const port = options.port ?? (await freePort());
     const child = launch(cluster, port, options);
     const adminUrl = urlOf(password, port);
@@ -74,6 +83,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     return {
       adminUrl,
       pid: child.pid as number,
+      place: directory,
       ended: ended(child),
       async stop() {
         lock.ending();
@@ -198,22 +208,23 @@ async function binaries(account: Account | null): Promise<Binaries> {
 }
 
 /** Returns the superuser's password, which is made with the cluster and kept beside it. */
-function initialise({ initdb, data, passwordFile, account }: Cluster): string {
+async function initialise({ initdb, data, passwordFile, account }: Cluster, signal?: AbortSignal): Promise<string> {
   if (existsSync(path.join(data, 'PG_VERSION')) && existsSync(passwordFile)) {
     return readFileSync(passwordFile, 'utf8').trim();
   }
-  // What an interrupted first start left behind holds nothing yet.
-  rmSync(data, { recursive: true, force: true });
+  // It gets its name when it is whole: what an interrupted first start left behind holds nothing yet.
+  for (const left of readdirSync(path.dirname(data)).filter((name) => /^postgres(\.\d+\.new)?$/.test(name))) {
+    rmSync(path.join(path.dirname(data), left), { recursive: true, force: true, maxRetries: 5 });
+  }
+  const draft = `${data}.${process.pid}.new`;
   const password = randomBytes(24).toString('base64url');
-  mkdirSync(data, { recursive: true, mode: 0o700 });
+  mkdirSync(draft, { recursive: true, mode: 0o700 });
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
-  if (account) for (const file of [data, passwordFile]) chownSync(file, account.uid, account.gid);
+  if (account) for (const file of [draft, passwordFile]) chownSync(file, account.uid, account.gid);
   const locale = ['-E', 'UTF8', '--locale-provider=builtin', '--locale=C.UTF-8'];
-  execFileSync(initdb, ['-D', data, '-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`, ...locale], {
-    stdio: 'pipe',
-    cwd: data,
-    ...account,
-  });
+  const args = ['-D', draft, '-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`, ...locale];
+  await run(initdb, args, { cwd: draft, ...account, ...(signal && { signal }) });
+  renameSync(draft, data);
   return password;
 }
 

@@ -30,6 +30,9 @@ export interface Place {
 /** A value that cannot be opened: another key, another place, or a changed byte. Says nothing of the value. */
 export class VaultError extends Error {}
 
+/** The ring lacks a key under which something is still sealed. */
+export class KeyMissing extends VaultError {}
+
 /** Seals `plain` for its place, under a fresh random IV. */
 export function seal(key: Key, place: Place, plain: Buffer | string): Buffer {
   const header = Buffer.allocUnsafe(HEADER);
@@ -102,7 +105,7 @@ export function additionalData({ table, column, row }: Place): Buffer {
 /** Key-encryption keys by id. The active one wraps; every one of them unwraps. */
 export interface KeyRing {
   readonly active: Key;
-  /** Throws {@link VaultError} when the ring does not hold it. */
+  /** Throws {@link KeyMissing} when the ring does not hold it. */
   get(id: number): Key;
 }
 
@@ -113,7 +116,7 @@ export function keyRing(keys: readonly [Key, ...Key[]]): KeyRing {
     active: keys[0],
     get(id) {
       const key = byId.get(id);
-      if (!key) throw new VaultError(`The key ring has no key ${id}`);
+      if (!key) throw new KeyMissing(`The key ring has no key ${id}`);
       return key;
     },
   };

@@ -166,6 +166,7 @@ create index notifications_tried_at_contact on notifications (contact_index, cla
   where status in ('CLAIMED', 'SENT', 'DELIVERED', 'UNKNOWN') and merged_into is null;
 create index notifications_of_patient on notifications (patient_id, due_at desc, id desc);
 create index notifications_to_contact on notifications (contact_index, sent_at desc) where sent_at is not null;
+create index notifications_merged on notifications (merged_into) where merged_into is not null;
 create unique index notifications_provider_message on notifications (provider_message_id)
   where provider_message_id is not null and merged_into is null;
 
@@ -228,6 +229,7 @@ create table inbound_messages (
   received_at timestamptz not null,
   constraint inbound_messages_once unique (provider_message_id)
 );
+create index inbound_messages_from on inbound_messages (contact_index, received_at desc);
 
 -- What a person must do, because the platform cannot or may not.
 create table tasks (

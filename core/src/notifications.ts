@@ -107,3 +107,7 @@ export {
 } from './notifications/template-save.ts';
 export { type About, fits, render, type Rendered, REPLY_CODES, valuesOf } from './notifications/template-render.ts';
 export { visitTimes } from './notifications/template-times.ts';
+export { type Inbound, receive, type Reply } from './notifications/inbound.ts';
+export { type Intent, INTENTS, understand } from './notifications/intent.ts';
+export { sealedWords } from './notifications/sealed-words.ts';
+export { forgetWordsOf } from './notifications/words-erasure.ts';

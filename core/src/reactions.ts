@@ -38,7 +38,10 @@ const reactions: { readonly [T in Topic]?: Reaction<T> } = {
   },
   'patient.erased': async (scope, { patientId }) => {
     await accounts.erasePatientAccount(asSystem(scope), patientId);
-    await transact(asSystem(scope), (scope) => notifications.forgetContactsOf(scope, patientId));
+    await transact(asSystem(scope), async (scope) => {
+      await notifications.forgetWordsOf(scope, patientId);
+      await notifications.forgetContactsOf(scope, patientId);
+    });
     await scheduling.callOff(asSystem(scope), patientId, 'ORGANISATION');
   },
 };

@@ -2,6 +2,7 @@ import type { ColumnType, Generated, Selectable } from 'kysely';
 import type { Channel } from '#care';
 import type { Role } from '#platform/scope';
 import type { ConsentSource, ConsentStatus, ContactKind, OptOutSource, Purpose } from './consent.ts';
+import type { Intent } from './intent.ts';
 import type { Kind, NotificationStatus, Reason } from './message.ts';
 import type { TaskKind, TaskReason, TaskStatus } from './task.ts';
 import type { Language, TemplateKind } from './template.ts';
@@ -122,8 +123,6 @@ declare module '#platform/database' {
 
 /** What became of a try: NOT_SENT when the provider was never reached, UNKNOWN when nobody can tell. */
 export type AttemptOutcome = 'SENT' | 'REFUSED' | 'UNAVAILABLE' | 'UNKNOWN' | 'NOT_SENT';
-
-export type Intent = 'OPT_OUT' | 'OPT_IN' | 'HELP' | 'CONFIRM' | 'CHANGE' | 'DECLINE' | 'OTHER';
 
 type Tables = import('#platform/database').Database;
 export type NotificationRow = Selectable<Tables['notifications']>;

@@ -14,6 +14,8 @@ export const LOCKS = {
   providerTime: 4_270_010,
   patientTime: 4_270_011,
   agentState: 4_270_020,
+  /** A seed of the hash of a number: what comes from it is answered one by one. */
+  inboundNumber: 4_270_030,
   /** Messages are claimed by one process at a time. */
   messageClaim: 4_270_040,
   /** Seeds: of a message while it is on its way to the provider, and of who has claimed some while it lives. */

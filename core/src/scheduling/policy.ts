@@ -67,9 +67,12 @@ export async function permitOverride(scope: Scope): Promise<void> {
 /** Before a visit, until when patients change it themselves. */
 const CUTOFF = { hours: 24 } as const;
 
+/** Whether a patient may still change a visit that starts then. */
+export const isInTimeForPatient = ({ now }: Scope, startsAt: Temporal.Instant): boolean =>
+  Temporal.Instant.compare(now, startsAt.subtract(CUTOFF)) <= 0;
+
 /** Lets staff change a visit at any time, and patients their own up to a day before. Throws {@link TooLateToChange}. */
-export function mustBeInTime({ actor, now, clinic }: Scope, startsAt: Temporal.Instant): void {
-  const until = startsAt.subtract(CUTOFF);
-  if (isPatient(actor) && Temporal.Instant.compare(now, until) > 0)
-    throw new TooLateToChange(until, clinic.phone ?? null);
+export function mustBeInTime(scope: Scope, startsAt: Temporal.Instant): void {
+  if (!isPatient(scope.actor) || isInTimeForPatient(scope, startsAt)) return;
+  throw new TooLateToChange(startsAt.subtract(CUTOFF), scope.clinic.phone ?? null);
 }

@@ -1,7 +1,7 @@
 /** The composition root: what a process is made of, opened together and closed together. */
 import * as audit from '#audit';
 import { type Email, openEmail } from './integrations/email.ts';
-import { guard } from './integrations/guard.ts';
+import { GUARD, guard } from './integrations/guard.ts';
 import { openSms, type Sms } from './integrations/sms.ts';
 import { openVoice, type Voice } from './integrations/voice.ts';
 import { type Clock, systemClock } from './platform/clock.ts';
@@ -34,6 +34,9 @@ export interface Integrations {
   readonly voice: Voice;
   readonly email: Email;
 }
+
+/** More than a delivery gives out at once, so that a code need not wait for it. */
+const MANY = { ...GUARD, atOnce: 40 };
 
 export interface App extends AsyncDisposable {
   readonly config: Config;
@@ -69,7 +72,7 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
   );
   const jobs = openJobs(parts, { databaseUrl, pubsub, log });
   const email = parts.use(openEmail(config, guard()));
-  const integrations = { sms: openSms(config, guard()), voice: openVoice(config, guard()), email };
+  const integrations = { sms: openSms(config, guard(MANY)), voice: openVoice(config, guard(MANY)), email };
 
   const still = {
     db,

@@ -7,6 +7,7 @@
  */
 import './notifications/tables.ts';
 
+export { callForDelivery, deliverDue, type DeliveryOptions } from './notifications/delivery.ts';
 export { DELIVERY_CHANNEL } from './notifications/delivery-channel.ts';
 export {
   type Consent,

@@ -1,6 +1,7 @@
 /** The working half of a process: runs jobs, and what happens every second beside them. */
 import { hostname } from 'node:os';
 import * as audit from '#audit';
+import * as notifications from '#notifications';
 import { sequenceEvents } from '#platform/events';
 import { openPool } from '#platform/database';
 import { type Consumed, consume } from '#platform/job-consumer';
@@ -8,7 +9,7 @@ import { fireSchedules } from '#platform/job-schedules';
 import { JOBS_CHANNEL, openBoss, type Queue } from '#platform/jobs';
 import { sayOnce } from '#platform/repetition';
 import { type Scope, SYSTEM } from '#platform/scope';
-import { ticker } from '#platform/ticker';
+import { type Ticker, ticker } from '#platform/ticker';
 import * as scheduling from '#scheduling';
 import type { App } from './app.ts';
 import { type Worker, workers } from './workers.ts';
@@ -33,19 +34,21 @@ export async function startWorkers(app: App): Promise<AsyncDisposable> {
   parts.use(everySecond(app, 'seal', sealer(app)));
   parts.use(everySecond(app, 'holds', scheduling.expireHolds));
   parts.use(everySecond(app, 'schedules', fireSchedules));
+  const delivery = parts.use(everySecond(app, 'delivery', notifications.callForDelivery));
+  parts.defer(app.pubsub.subscribe(notifications.DELIVERY_CHANNEL, { message: delivery.wake }));
   return parts.move();
 }
 
 function consumed(app: App, worker: Worker<Queue>): Consumed {
-  const { config, integrations } = app;
+  const { config, integrations, log } = app;
   return {
     ...worker,
     run: ({ id, payload, attempt, signal }) =>
-      worker.run({ scope: systemScope(app, id), payload, attempt, signal, config, integrations }),
+      worker.run({ scope: systemScope(app, id), payload, attempt, signal, config, integrations, log }),
   };
 }
 
-function everySecond(app: App, name: string, run: (scope: Scope) => Promise<unknown>): AsyncDisposable {
+function everySecond(app: App, name: string, run: (scope: Scope) => Promise<unknown>): Ticker {
   return ticker({
     everyMs: TICK_MS,
     run: () => run(systemScope(app, name)),

@@ -1,5 +1,6 @@
 /** Every queue and every schedule on one screen: its rules, and which context does the work. */
 import type { Config } from '#platform/config';
+import type { Log } from '#platform/log';
 import type { Answer, RunningJob } from '#platform/job-consumer';
 import type { QueueRules } from '#platform/job-queues';
 import type { Schedule } from '#platform/job-schedules';
@@ -7,6 +8,7 @@ import type { Queue, Queues } from '#platform/jobs';
 import type { Scope } from '#platform/scope';
 import type { Integrations } from './app.ts';
 import { expireBenefits, proveBenefits } from './workers/benefits.ts';
+import { deliverReminders } from './workers/reminder-delivery.ts';
 import { housekeeping } from './workers/housekeeping.ts';
 import { sendVerificationCode } from './workers/verification-code.ts';
 
@@ -24,6 +26,7 @@ export interface Work<Q extends Queue> extends Pick<RunningJob, 'attempt' | 'sig
   readonly payload: Queues[Q];
   readonly config: Config;
   readonly integrations: Integrations;
+  readonly log: Log;
 }
 
 export interface Worker<Q extends Queue> extends QueueRules {
@@ -52,6 +55,16 @@ export const workers: { readonly [Q in Queue]: Worker<Q> } = {
   // What it finds stays found: a second look does not help.
   'benefit-proof': { ...NIGHTLY, run: proveBenefits, retries: 0 },
   housekeeping: { ...NIGHTLY, run: housekeeping },
+  // A run lasts some seconds. The ledger is the queue: a run that fails leaves nothing undone that the next one does not do.
+  'reminder-delivery': {
+    run: deliverReminders,
+    quick: true,
+    slots: 1,
+    timeoutSeconds: 120,
+    retries: 0,
+    firstRetrySeconds: 1,
+    lastRetrySeconds: 1,
+  },
 };
 
 /** At the clinic's night; periods of benefits end at the midnight of any zone. */

@@ -16,6 +16,7 @@ export const TASK_REASONS = [
   'REFUSED',
   'UNDELIVERED',
   'RETRIES_EXHAUSTED',
+  'UNREADABLE',
   // UNDECIDABLE: nobody can tell whether the message went out.
   'OUTCOME_UNKNOWN',
   // REPLY

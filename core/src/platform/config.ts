@@ -146,6 +146,9 @@ const Variables = z.object({
     .optional(),
   /** Between which times of their day messages go out to patients, whatever they prefer. The law's unless narrowed. */
   MESSAGE_HOURS: messageHours.prefault('08:00-21:00'),
+  /** Reminders that one number gets, at most: on a day, and on seven days. */
+  REMINDERS_PER_DAY: number(1, 1, 100),
+  REMINDERS_PER_WEEK: number(3, 1, 700),
   DEFAULT_REGION: z
     .string()
     .regex(/^[A-Z]{2}$/)

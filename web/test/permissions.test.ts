@@ -125,6 +125,37 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
     ask: 'mutation { it: cancelSeries(id: "ID", input: { part: ALL, reason: PATIENT }) { __typename } }',
     roles: ['admin', 'agent', 'patient'],
   },
+  templates: { ask: '{ it: templates(kind: HELP) { id } }', roles: ['admin', 'agent'] },
+  templateVersions: {
+    ask: '{ it: templateVersions(kind: HELP, channel: SMS, language: EN) { edges { cursor } } }',
+    roles: ['admin', 'agent'],
+  },
+  previewTemplate: {
+    ask: '{ it: previewTemplate(input: { kind: HELP, channel: SMS, language: EN, body: "x" }, appointmentId: "ID") { text } }',
+    roles: ['admin'],
+  },
+  saveTemplate: {
+    ask: `mutation { it: saveTemplate(input: { kind: HELP, channel: SMS, language: EN, body: "" }, version: 1) {
+      __typename } }`,
+    roles: ['admin'],
+  },
+  consentWordings: { ask: '{ it: consentWordings { version } }', roles: ['admin', 'agent', 'auditor', 'patient'] },
+  recordConsent: {
+    ask: 'mutation { it: recordConsent(patientId: "ID", input: { contactKind: PHONE }) { __typename } }',
+    roles: ['admin', 'agent', 'patient'],
+  },
+  withdrawConsent: {
+    ask: 'mutation { it: withdrawConsent(patientId: "ID", input: { contactKind: PHONE }) { __typename } }',
+    roles: ['admin', 'agent', 'patient'],
+  },
+  optOut: {
+    ask: 'mutation { it: optOut(patientId: "ID", input: { contactKind: PHONE }) { __typename } }',
+    roles: ['admin', 'agent', 'patient'],
+  },
+  optIn: {
+    ask: 'mutation { it: optIn(patientId: "ID", input: { contactKind: PHONE }) { __typename } }',
+    roles: ['admin', 'agent', 'patient'],
+  },
   dayBoard: { ask: '{ it: dayBoard(date: "2026-03-03") { edges { cursor } } }', roles: ['admin', 'agent'] },
   sessions: { ask: '{ it: sessions { id } }', roles: ['admin', 'agent', 'auditor', 'patient'] },
   createPatient: {

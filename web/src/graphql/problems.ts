@@ -19,7 +19,7 @@ export const Problem = builder.interfaceRef<DomainError>('Problem').implement({
 
 const open = { interfaces: [Problem], authScopes: { public: true } };
 
-const InputIssueRef = builder.objectRef<InputIssue>('InputIssue').implement({
+export const InputIssueRef = builder.objectRef<InputIssue>('InputIssue').implement({
   authScopes: { public: true },
   fields: (t) => ({
     path: t.stringList({

@@ -13,6 +13,8 @@ import './series.ts';
 import './day-board.ts';
 import './availability.ts';
 import './benefits.ts';
+import './templates.ts';
+import './consents.ts';
 import { builder } from './builder.ts';
 
 export const schema = builder.toSchema();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { sql } from 'kysely';
-import { connect, statement, unansweredStatement } from '#platform/database';
+import { connect, statement, together, unansweredStatement } from '#platform/database';
 import { asSystem, transact } from '#platform/scope';
 import { asSuperuser, committed, sandboxed, urls } from './support/testing.ts';
 
@@ -24,6 +24,76 @@ describe('connect', () => {
       const { rows } = await sql<{ day: string }>`select date '2026-03-08' as day`.execute(db);
       assert.equal(rows[0]?.day, '2026-03-08');
       await assert.rejects(sql`select ${'9007199254740993'}::bigint as n`.execute(db), RangeError);
+    }),
+  );
+});
+
+describe('a connection', () => {
+  test(
+    'reads the rows of a statement alike, described the first time or not again',
+    sandboxed(async ({ db }) => {
+      const read = async (n: number) =>
+        (
+          await sql<object>`select g, null::text as nothing, '\\x00ff'::bytea as bytes from generate_series(1, ${n}::int) g`.execute(
+            db,
+          )
+        ).rows;
+      const row = (g: number) => ({ g, nothing: null, bytes: Buffer.from([0, 255]) });
+      for (const n of [2, 0, 3, 1])
+        assert.deepEqual(
+          await read(n),
+          Array.from({ length: n }, (_, i) => row(i + 1)),
+        );
+    }),
+  );
+
+  test(
+    'reads an instant to the millisecond, in whatever zone the server tells it',
+    sandboxed(async ({ db }) => {
+      for (const zone of ['UTC', 'America/New_York', 'Asia/Kolkata']) {
+        await sql`select set_config('TimeZone', ${zone}, true)`.execute(db);
+        for (const text of [
+          '2026-03-08T14:05:09Z',
+          '2026-03-08T14:05:09.5Z',
+          '2026-03-08T14:05:09.069Z',
+          '1969-12-31T23:59:59.999Z',
+        ]) {
+          const { rows } = await sql<{ at: Date }>`select ${text}::timestamptz as at`.execute(db);
+          assert.equal(rows[0]?.at.toISOString(), new Date(text).toISOString());
+        }
+        const { rows } = await sql<{
+          at: Date;
+        }>`select timestamptz '2026-03-08T14:05:09.123999Z' + ${0} * interval '1 s' as at`.execute(db);
+        assert.equal(rows[0]?.at.toISOString(), '2026-03-08T14:05:09.123Z');
+      }
+    }),
+  );
+});
+
+describe('together', () => {
+  const ratio = statement((_db, { of, to }: { of: number; to: number }) => ({
+    compile: () => sql<{ ratio: number }>`select ${of}::int / ${to}::int as ratio`.compile(_db),
+  }));
+
+  test(
+    'asks in one write, in order, and gives the answers in that order',
+    committed(async (scope) => {
+      await transact(scope, async ({ db }) => {
+        const all = await together([ratio(db, { of: 4, to: 2 }), ratio(db, { of: 9, to: 3 })]);
+        assert.deepEqual(all, [[{ ratio: 2 }], [{ ratio: 3 }]]);
+      });
+    }),
+  );
+
+  test(
+    'throws the failure that came first, not that of a statement behind it',
+    committed(async (scope) => {
+      await transact(scope, async ({ db }) => {
+        const reads = [ratio(db, { of: 1, to: 1 }), ratio(db, { of: 1, to: 0 }), ratio(db, { of: 1, to: 1 })] as const;
+        await assert.rejects(together(reads), /division by zero/);
+        await assert.rejects(reads[2], /division by zero/);
+        throw new Error('seen');
+      }).catch(({ message }: Error) => assert.equal(message, 'seen'));
     }),
   );
 });

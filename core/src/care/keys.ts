@@ -5,6 +5,7 @@
  * is a read of the record: the caller records its own.
  */
 import { sql } from 'kysely';
+import { type Db, statement } from '#platform/database';
 import { NotFound } from '#platform/errors';
 import { isUuid } from '#platform/input';
 import type { Scope } from '#platform/scope';
@@ -34,26 +35,31 @@ export interface Standing {
  * The live patient as they are until the transaction ends: nobody changes, deletes or erases them meanwhile. Call it
  * inside `transact`, and before any lock on what belongs to the patient. Throws NotFound.
  */
-export async function holdPatient(scope: Scope, id: string): Promise<Standing> {
-  const row = await live(scope, id)
-    .forKeyShare()
-    .executeTakeFirstOrThrow(() => new NotFound('Patient'));
-  return toStanding(scope, row);
+export function holdPatient(scope: Scope, id: string): Promise<Standing> {
+  return standing(scope, id, held);
 }
 
 /** The live patient as they are now. Call it inside `transact`. Throws NotFound. */
-export async function standingOf(scope: Scope, id: string): Promise<Standing> {
-  return toStanding(scope, await live(scope, id).executeTakeFirstOrThrow(() => new NotFound('Patient')));
+export function standingOf(scope: Scope, id: string): Promise<Standing> {
+  return standing(scope, id, seen);
 }
 
-function live({ db }: Scope, id: string) {
+async function standing(scope: Scope, id: string, read: typeof held): Promise<Standing> {
   if (!isUuid(id)) throw new NotFound('Patient');
-  return db
+  const [row] = await read(scope.db, { id });
+  if (row === undefined) throw new NotFound('Patient');
+  return toStanding(scope, row);
+}
+
+const live = (db: Db, id: string) =>
+  db
     .selectFrom('patients')
     .select(['id', 'status', 'time_zone', 'data_key'])
     .where('id', '=', id)
     .where('deleted_at', 'is', null);
-}
+
+const held = statement((db, { id }: { id: string }) => live(db, id).forKeyShare());
+const seen = statement((db, { id }: { id: string }) => live(db, id));
 
 function toStanding({ vault }: Scope, row: Pick<PatientRow, 'id' | 'status' | 'time_zone' | 'data_key'>): Standing {
   return { patientId: row.id, status: row.status, timeZone: row.time_zone, key: toKey(vault, row) };

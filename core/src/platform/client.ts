@@ -2,11 +2,13 @@
  * The connection's client: statements with names, and transactions of few round trips.
  *
  * What need not be answered at once is held back and goes out in front of the next statement, in one write: the
- * words that begin a transaction, and the statements declared {@link unanswered}. The server runs them in this order,
- * and after a failure refuses what follows in the transaction, its commit too; the first failure is the one thrown.
+ * word that begins a transaction, and the statements declared {@link unanswered}. Statements that do not wait for each
+ * other leave in one write as well. The server runs all of them in this order, and after a failure refuses what follows
+ * in the transaction, its commit too; the first failure is the one thrown.
  */
 import { createHash } from 'node:crypto';
 import pg from 'pg';
+import { NamedQuery } from './named-query.ts';
 
 /** Texts that get a name. A text that varies without end (a generated list) must not fill the server's memory. */
 const MAX_STATEMENTS = 1_000;
@@ -21,17 +23,27 @@ function nameOf(text: string): string | undefined {
   return name;
 }
 
-/** Runs Kysely's (text, values), the one signature of pg's many that is used here. */
+type Callback = (thrown: Error | null, result: unknown) => void;
+
+/** Runs Kysely's (text, values), the one signature of pg's many that is used here, with or without a callback. */
 export class NamedClient extends pg.Client {
   override query(...args: unknown[]): never {
-    const [text, values] = args;
+    const [text, values, callback] = args;
     if (typeof text === 'string' && Array.isArray(values) && values.length > 0) {
       const name = nameOf(text);
-      const query = name === undefined ? { text, values } : { name, text, values };
-      return super.query(query, ...(args.slice(2) as [])) as never;
+      if (name === undefined) return super.query({ text, values }, callback as never) as never;
+      return this.#named(new NamedQuery({ name, text, values }), callback as Callback | undefined) as never;
     }
     // Without values: the simple protocol, which alone can carry several statements at once.
     return super.query(...(args as [string])) as never;
+  }
+
+  #named(query: NamedQuery, callback: Callback | undefined): unknown {
+    const submit = (done: Callback) => super.query(query as never, done as never);
+    if (callback) return submit(callback);
+    return new Promise((resolve, reject) => {
+      void submit((thrown, result) => (thrown ? reject(thrown) : resolve(result)));
+    });
   }
 }
 
@@ -45,65 +57,110 @@ export function unanswered(text: string): void {
   heldBack.add(text);
 }
 
-type Statement = readonly [text: string, values?: unknown];
+type Statement = readonly [text: string, values?: readonly unknown[] | undefined];
 
-/** What Kysely makes of an answer without rows. */
-const NOTHING = { command: '', rowCount: 0, rows: [] };
+/** What PostgreSQL answers, as far as it is read. */
+export interface Answer<Row = unknown> {
+  readonly command: string;
+  readonly rowCount: number | null;
+  readonly rows: Row[];
+}
+
+const NOTHING: Answer<never> = { command: '', rowCount: 0, rows: [] };
+
+/** Of a statement behind a failure that nobody has undone. */
+const IN_FAILED_TRANSACTION = '25P02';
 
 export class TransactionClient extends NamedClient {
   #isOpen = false;
   #held: Statement[] = [];
+  /** The first one since the transaction began, or since something of it was undone. */
+  #failure: Error | undefined;
+  #isCorked = false;
 
   constructor(config: pg.ClientConfig) {
     super({ ...config, pipeline: true });
   }
 
   override query(...args: unknown[]): never {
-    const [text] = args;
+    const [text, values, callback] = args;
     // With a callback it is the pool's own.
-    if (typeof text !== 'string' || typeof args.at(-1) === 'function') return super.query(...args);
-    return this.#run(args as unknown as Statement) as never;
+    if (typeof text !== 'string' || typeof (callback ?? values) === 'function') return super.query(...args);
+    return this.ask(text, values as unknown[] | undefined) as never;
   }
 
-  #run(statement: Statement): Promise<unknown> {
-    const [text] = statement;
-    if (text.startsWith('begin')) this.#isOpen = true;
-    else if (!this.#isOpen || !heldBack.has(text)) return this.#send(statement);
-    this.#held.push(statement);
-    return Promise.resolve(NOTHING);
+  /** The answer to one statement. Those that are asked in the same turn of the event loop leave in one write. */
+  ask<Row>(text: string, values?: readonly unknown[]): Promise<Answer<Row>> {
+    if (this.#isOpen && heldBack.has(text)) {
+      this.#held.push([text, values]);
+      return Promise.resolve(NOTHING);
+    }
+    return this.#send([text, values]) as Promise<Answer<Row>>;
   }
 
-  #send(statement: Statement): Promise<unknown> {
+  /** Begins a transaction, with its first statement. */
+  begin(): void {
+    this.#isOpen = true;
+    this.#failure = undefined;
+    this.#held.push(['begin']);
+  }
+
+  #send(statement: Statement): Promise<Answer> {
     const [text] = statement;
     const held = this.#held;
     if (text === 'commit' || text === 'rollback') this.#isOpen = false;
-    if (held.length === 0) return super.query(...statement);
+    if (text.startsWith('rollback')) {
+      this.#failure = undefined;
+      this.#held = [];
+      // What is undone need not be done first: a savepoint has sent what was held before it.
+      return held[0]?.[0] === 'begin' ? Promise.resolve(NOTHING) : this.#answer(statement);
+    }
+    if (held.length === 0) return this.#answer(statement);
     this.#held = [];
-    if (!text.startsWith('rollback')) return this.#sendBehind(held, statement);
-    // What is undone need not be done first: a savepoint has sent what was held before it.
-    return held[0]?.[0].startsWith('begin') ? Promise.resolve(NOTHING) : super.query(...statement);
+    return this.#sendBehind(held, statement);
   }
 
-  async #sendBehind(held: readonly Statement[], statement: Statement): Promise<unknown> {
+  async #sendBehind(held: readonly Statement[], statement: Statement): Promise<Answer> {
     let failure: Error | undefined;
-    const { stream } = this.connection;
-    stream.cork();
-    let answer: Promise<unknown>;
-    try {
-      for (const [text, values] of held) {
-        super.query(text, values, (thrown: Error | null) => (failure ??= thrown ?? undefined));
-        // Not even sent, it leaves the transaction whole, and a commit would succeed without it.
-        if (failure) throw failure;
-      }
-      answer = super.query(...statement);
-    } finally {
-      stream.uncork();
+    this.#cork();
+    for (const [text, values] of held) {
+      const note = (thrown: Error | null) => {
+        if (thrown === null) return;
+        failure ??= thrown;
+        this.#failure ??= thrown;
+      };
+      super.query(text, values, note);
+      // Not even sent, it leaves the transaction whole, and a commit would succeed without it.
+      if (failure) throw failure;
     }
-    const result = await answer.catch((thrown: unknown) => {
-      throw failure ?? thrown;
-    });
+    const answer = await this.#answer(statement);
     // A commit that follows a failure is answered like a rollback, without an error.
     if (failure) throw failure;
-    return result;
+    return answer;
+  }
+
+  async #answer([text, values]: Statement): Promise<Answer> {
+    this.#cork();
+    const answer: Promise<Answer> = super.query(text, values);
+    try {
+      return await answer;
+    } catch (thrown) {
+      const isBehind = thrown instanceof pg.DatabaseError && thrown.code === IN_FAILED_TRANSACTION;
+      if (isBehind && this.#failure) throw this.#failure;
+      this.#failure ??= thrown as Error;
+      throw thrown;
+    }
+  }
+
+  /** Until the end of this turn. */
+  #cork(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    const { stream } = this.connection;
+    stream.cork();
+    process.nextTick(() => {
+      this.#isCorked = false;
+      stream.uncork();
+    });
   }
 }

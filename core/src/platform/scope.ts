@@ -7,8 +7,7 @@
  * revoked session never gets to: it fails with them.
  */
 import { type Kysely, sql } from 'kysely';
-import pg from 'pg';
-import { type Database, sqlState } from './database.ts';
+import { type Database, type Db, onConnection, sqlState, unansweredStatement } from './database.ts';
 import { Unauthenticated } from './errors.ts';
 import type { Jobs } from './jobs.ts';
 import type { Vault } from './vault.ts';
@@ -151,27 +150,24 @@ async function close(scope: Scope, transaction: Transaction): Promise<void> {
 
 async function begin<T>(scope: Scope, work: (scope: Scope) => Promise<T>): Promise<T> {
   const transaction: Transaction = { actor: scope.actor, afterCommit: [], left: new Map() };
-  const result = await scope.db.connection().execute(async (db) => {
+  const result = await onConnection(scope.db, async ({ client, db }) => {
     try {
-      await sql.raw(`begin; ${enter(scope)}`).execute(db);
+      client.begin();
+      await enter({ ...scope, db });
       const inner = { ...scope, db, transaction };
       const result = await work(inner);
       await close(inner, transaction);
-      await commit(db);
+      const { command } = await client.ask('commit');
+      if (command === 'ROLLBACK') throw new Error('A failure that was passed over undid the transaction');
       return result;
     } catch (thrown) {
       // When the connection itself is gone there is nothing to roll back, and the first error is the one to tell.
-      await sql`rollback`.execute(db).catch(() => undefined);
+      await client.ask('rollback').catch(() => undefined);
       throw asUnauthenticated(thrown);
     }
   });
   for (const callback of transaction.afterCommit) callback();
   return result;
-}
-
-async function commit(db: Kysely<Database>): Promise<void> {
-  const { rows } = await sql<{ command: string }>`commit`.execute(db);
-  if (rows[0]?.command === 'ROLLBACK') throw new Error('A failure that was passed over undid the transaction');
 }
 
 let savepoints = 0;
@@ -202,18 +198,40 @@ async function nest<T>(scope: Scope, transaction: Transaction, work: (scope: Sco
 
 async function become(scope: Scope, transaction: Transaction, actor: Actor): Promise<void> {
   if (transaction.actor === actor) return;
-  await sql.raw(enter({ ...scope, actor })).execute(scope.db);
+  await enter({ ...scope, actor });
   transaction.actor = actor;
 }
 
-/** One round trip in the simple protocol, which takes no parameters: hence the escaping. */
-function enter({ actor, now }: Scope): string {
-  const set = (name: string, value: string) => `set_config('${name}', ${pg.escapeLiteral(value)}, true)`;
-  const session = pg.escapeLiteral(actor.sessionId ?? '');
-  return `select set_config('role', 'none', true), check_session(${session}, ${pg.escapeLiteral(now.toString())}),
-    ${set('careflex.user_id', actor.id)}, ${set('careflex.role', actor.role)},
-    ${set('careflex.patient_id', actor.patientId ?? '')}, set_config('role', '${DATABASE_ROLE[actor.role]}', true)`;
+interface Entering {
+  readonly sessionId: string;
+  readonly now: string;
+  readonly userId: string;
+  readonly role: string;
+  readonly patientId: string;
+  readonly databaseRole: string;
 }
+
+function enter({ actor, db, now }: Scope): Promise<void> {
+  return entering(db, {
+    sessionId: actor.sessionId ?? '',
+    now: now.toString(),
+    userId: actor.id,
+    role: actor.role,
+    patientId: actor.patientId ?? '',
+    databaseRole: DATABASE_ROLE[actor.role],
+  });
+}
+
+/** Written with the statement that is the first to need it. */
+const entering = unansweredStatement((db: Db, as: Entering) => ({
+  compile: () =>
+    sql<never>`
+      select set_config('role', 'none', true), check_session(${as.sessionId}::text, ${as.now}::text),
+        set_config('careflex.user_id', ${as.userId}, true), set_config('careflex.role', ${as.role}, true),
+        set_config('careflex.patient_id', ${as.patientId}, true), set_config('role', ${as.databaseRole}, true)`.compile(
+      db,
+    ),
+}));
 
 const SESSION_ENDED = 'CF401';
 

@@ -2,7 +2,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { Insertable } from 'kysely';
 import * as care from '#care';
-import { type Database, statement } from '#platform/database';
+import { type Database, statement, together } from '#platform/database';
 import { InvalidInput, NotFound } from '#platform/errors';
 import { parse } from '#platform/input';
 import type { Scope } from '#platform/scope';
@@ -32,8 +32,7 @@ export async function hold(scope: Scope, input: HoldRequest): Promise<Appointmen
 
   return takingTime(scope, (scope, claim) =>
     repeatable(scope, { key, operation: action, input: request }, async () => {
-      await bookablePatient(scope, request.patientId);
-      const wanted = await wantedBy(scope, request);
+      const [, wanted] = await together([bookablePatient(scope, request.patientId), wantedBy(scope, request)]);
       await claim(scope, wanted);
       await mustHaveHoldsLeft(scope, request.patientId);
       const expiresAt = scope.now.add({ minutes: request.expiresInMinutes }).toString();
@@ -85,8 +84,7 @@ export async function schedule(scope: Scope, input: Booking): Promise<Appointmen
 const PLACED = ['providerId', 'service', 'startsAt', 'endsAt', 'status'];
 
 async function book(scope: Scope, booking: ParsedBooking, claim: Claim): Promise<AppointmentRow> {
-  const { key } = await bookablePatient(scope, booking.patientId);
-  const wanted = await wantedBy(scope, booking);
+  const [{ key }, wanted] = await together([bookablePatient(scope, booking.patientId), wantedBy(scope, booking)]);
   const overrides = await claim(scope, wanted, booking.override);
   return place(scope, wanted, {
     notes: booking.notes,
@@ -194,9 +192,12 @@ export async function wantedBy(
   request: VisitRequest,
   { appointmentId = null, takenBack = false }: Partial<Pick<Wanted, 'appointmentId' | 'takenBack'>> = {},
 ): Promise<Wanted> {
-  const provider = await bookableProvider(scope, request.providerId, request.service);
+  const { service } = request;
+  const [provider, rules] = await together([
+    bookableProvider(scope, request.providerId, service),
+    loadRules(scope, service),
+  ]);
   const { startsAt, timeZone } = startOf(request, provider.timeZone);
-  const rules = await loadRules(scope, request.service);
   const endsAt = startsAt.add({ minutes: request.minutes ?? rules.minutes });
   return {
     patientId: request.patientId,

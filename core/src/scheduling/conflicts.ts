@@ -1,4 +1,5 @@
 /** Which rules a time that is wanted breaks, as the database stands at this moment. */
+import { together } from '#platform/database';
 import type { Scope } from '#platform/scope';
 import { conflictsOf } from './availability.ts';
 import { loadCalendars, loadPatientTaken } from './calendar.ts';
@@ -17,13 +18,17 @@ export const mayOverrideConflict = ({ actor }: Scope, conflict: Conflict): boole
 export async function conflictsWith(scope: Scope, wanted: Wanted): Promise<Conflict[]> {
   const { patientId, provider, rules, startsAt, endsAt, appointmentId } = wanted;
   const [from, until] = [startsAt.epochMilliseconds, endsAt.epochMilliseconds];
-  const calendar = (await loadCalendars(scope, [provider.id], { from, until })).get(provider.id);
+  const [calendars, patientTaken] = await together([
+    loadCalendars(scope, [provider.id], { from, until }),
+    loadPatientTaken(scope, patientId, { from, until }),
+  ]);
+  const calendar = calendars.get(provider.id);
   if (calendar === undefined) throw new Error('A provider without a calendar');
   const conflicts = conflictsOf(calendar, rules, {
     startsAt: from,
     minutes: (until - from) / 60_000,
     now: scope.now.epochMilliseconds,
-    patientTaken: await loadPatientTaken(scope, patientId, { from, until }),
+    patientTaken,
     ignoring: appointmentId === null ? [] : [appointmentId],
   });
   const judged = judgedFor(scope, wanted);

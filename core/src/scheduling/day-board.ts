@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
 import * as audit from '#audit';
+import { statement, together } from '#platform/database';
 import { parse } from '#platform/input';
 import { type Page, PageInput } from '#platform/page';
 import { type Scope, transact } from '#platform/scope';
@@ -54,9 +55,11 @@ export async function dayBoard(scope: Scope, input: DayBoardRequest): Promise<Pa
   return transact(scope, async (scope) => {
     const providers = await findProviders(scope, { ...list, service });
     const ids = providers.items.map(({ node }) => node.id);
-    const calendars = await loadCalendars(scope, ids, range);
-    const rules = service ? await loadRules(scope, service) : null;
-    const appointments = await visitsIn(scope, ids, range);
+    const [calendars, rules, appointments] = await together([
+      loadCalendars(scope, ids, range),
+      service ? loadRules(scope, service) : Promise.resolve(null),
+      visitsIn(scope, ids, range),
+    ]);
     await audit.record(scope, {
       action,
       resourceType: 'Appointment',
@@ -117,22 +120,30 @@ function toTimeRange({ from, until }: Range): TimeRange {
   };
 }
 
-/** A visit lasts a day at most: hence where the index begins. */
 async function visitsIn(scope: Scope, providers: readonly string[], { from, until }: Range): Promise<Appointment[]> {
-  const [first, last] = [new Date(from), new Date(until)];
-  const rows = await scope.db
+  const [first, last] = [new Date(from).toISOString(), new Date(until).toISOString()];
+  const rows = await visitRows(scope.db, { providers, first, last, now: scope.now.toString() });
+  return toAppointments(scope, rows);
+}
+
+interface Window {
+  readonly providers: readonly string[];
+  readonly first: string;
+  readonly last: string;
+  readonly now: string;
+}
+
+/** A visit lasts a day at most: hence where the index begins. */
+const visitRows = statement((db, { providers, first, last, now }: Window) =>
+  db
     .selectFrom('appointments')
     .selectAll()
     .where('provider_id', '=', sql<string>`any (${providers}::uuid[])`)
-    .where('starts_at', '>', sql<Date>`${first.toISOString()}::timestamptz - interval '24 hours'`)
-    .where('starts_at', '<', sql<Date>`${last.toISOString()}::timestamptz`)
-    .where('ends_at', '>', sql<Date>`${first.toISOString()}::timestamptz`)
+    .where('starts_at', '>', sql<Date>`${first}::timestamptz - interval '24 hours'`)
+    .where('starts_at', '<', sql<Date>`${last}::timestamptz`)
+    .where('ends_at', '>', sql<Date>`${first}::timestamptz`)
     .where('status', '<>', 'CANCELLED')
-    .where((eb) =>
-      eb.or([eb('status', '<>', 'HELD'), eb('expires_at', '>', sql<Date>`${scope.now.toString()}::timestamptz`)]),
-    )
+    .where((eb) => eb.or([eb('status', '<>', 'HELD'), eb('expires_at', '>', sql<Date>`${now}::timestamptz`)]))
     .orderBy('starts_at')
-    .orderBy('id')
-    .execute();
-  return toAppointments(scope, rows);
-}
+    .orderBy('id'),
+);

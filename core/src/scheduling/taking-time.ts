@@ -7,7 +7,7 @@
  */
 import { sql } from 'kysely';
 import pg from 'pg';
-import { type Db, sqlState, statement } from '#platform/database';
+import { type Db, sqlState, statement, together } from '#platform/database';
 import { type Scope, transact } from '#platform/scope';
 import { alternativesTo } from './alternatives.ts';
 import type { Override } from './booking-input.ts';
@@ -58,13 +58,19 @@ class TimeTaken extends Error {
 }
 
 async function claim(scope: Scope, wanted: Wanted, override: Override | null): Promise<ConflictRule[]> {
-  const holds = await enterTime(scope, wanted);
-  if (holds.length > 0) await lapse(scope, holds);
-  const conflicts = await conflictsWith(scope, wanted);
+  const conflicts = await conflictsNow(scope, wanted);
   const named = new Set(override?.rules);
   const left = conflicts.filter((conflict) => !named.has(conflict.rule) || !isOverridable(conflict));
   if (left.length > 0) throw new TimeTaken(wanted, conflicts);
   return [...new Set(conflicts.map(({ rule }) => rule))];
+}
+
+/** What is read in one write with the lock is read behind it. */
+async function conflictsNow(scope: Scope, wanted: Wanted): Promise<Conflict[]> {
+  const [holds, conflicts] = await together([enterTime(scope, wanted), conflictsWith(scope, wanted)]);
+  if (holds.length === 0) return conflicts;
+  await lapse(scope, holds);
+  return conflictsWith(scope, wanted);
 }
 
 async function enterTime({ db, now }: Scope, wanted: Wanted): Promise<string[]> {

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import * as accounts from '@careflex/core/accounts';
 import type { App } from '@careflex/core/app';
 import { importDirectory } from '@careflex/core/fhir-import';
+import { recordDemoConsents } from './demo-consents.ts';
 import { bookDemoVisits } from './demo-visits.ts';
 import { commandScope } from './platform.ts';
 import { share, startProgress } from './progress.ts';
@@ -9,7 +10,7 @@ import { share, startProgress } from './progress.ts';
 const EXPORTS = ['fhir', 'careflex'].map((name) => fileURLToPath(new URL(`../../demo/${name}`, import.meta.url)));
 
 /**
- * Fills a database that nobody uses yet: patients and providers by the same import as anybody's, visits, then the users.
+ * Fills a database that nobody uses yet: patients and providers by the same import as anybody's, their consents, visits, then the users.
  * The users come last, so a start that was killed in between does it again, and a later start leaves all as it is.
  */
 export async function loadDemo(app: App): Promise<void> {
@@ -22,6 +23,7 @@ export async function loadDemo(app: App): Promise<void> {
       onProgress: ({ bytes, totalBytes }) => progress.update(share(bytes, totalBytes)),
     });
   }
+  await recordDemoConsents(scope);
   await bookDemoVisits(scope, 'patient@demo.careflex.test');
   await accounts.seedDemoUsers(scope);
 }

@@ -9,6 +9,7 @@ import { addKeys } from './commands/keys.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addSearch } from './commands/search.ts';
 import { addServers } from './commands/servers.ts';
+import { addSimulators } from './commands/simulators.ts';
 import { addStart } from './commands/start.ts';
 import { addUsers } from './commands/users.ts';
 import { EXIT, exitCodeOf, sentenceOf } from './faults.ts';
@@ -26,8 +27,8 @@ function commandLine(): Command {
 Exit codes: 0 done, or ended when asked to; 1 it failed, or found something wrong; 2 wrong usage or configuration;
 130 and 143 stopped before it was done.`,
     );
-  for (const add of [addStart, addServers, addMigrate, addImport, addUsers, addKeys, addAudit, addSearch, addDoctor])
-    add(program);
+  const commands = [addStart, addServers, addMigrate, addImport, addUsers, addKeys, addAudit, addSearch, addDoctor];
+  for (const add of [...commands, addSimulators]) add(program);
   return program;
 }
 

@@ -6,6 +6,7 @@ import { json, notFound, readJson } from './http.ts';
 import { type InboundText, receiveText } from './inbound.ts';
 import type { Sent } from './outbox.ts';
 import { forgetEverything, type Provider } from './provider.ts';
+import { SIMULATED } from './simulated.ts';
 import { isPhoneNumber } from './texts.ts';
 import { isWebUrl } from './webhooks.ts';
 
@@ -31,8 +32,6 @@ const Settings = z.strictObject({
 
 const Press = z.strictObject({ digits: z.string().regex(/^[0-9*#]{1,20}$/, 'expected keys such as 1') });
 
-/** What a patient without a text from us writes to. */
-const OUR_NUMBER = '+12025550100';
 const SHOWN = 1_000;
 const MOST_SHOWN = 200_000;
 
@@ -158,13 +157,13 @@ function receive(provider: Provider, { to, ...inbound }: z.output<typeof Inbound
   return receiveText(provider, { ...inbound, to: to ?? numberThatWrote(provider, inbound) });
 }
 
-/** Ours, that the patient answers. */
+/** Ours, that the patient answers; who has no text from us writes to the usual one. */
 export function numberThatWrote({ outbox }: Provider, { from }: Pick<InboundText, 'from'>): string {
   for (const sent of outbox.of(from)) {
     if (sent.kind !== 'text') continue;
     return sent.direction === 'inbound' ? sent.to : sent.from;
   }
-  return OUR_NUMBER;
+  return SIMULATED.number;
 }
 
 /** Throws where nobody is on the line. */

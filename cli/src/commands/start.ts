@@ -8,10 +8,12 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEMO_PASSWORD, DEMO_USERS } from '@careflex/core/accounts';
 import { install } from '@careflex/core/installation';
+import { webhookUrls } from '@careflex/core/integrations/webhook-urls';
 import { type Config, DATA_DIRECTORY, environment } from '@careflex/core/platform/config';
 import { createLog } from '@careflex/core/platform/log';
 import { startWorkers } from '@careflex/core/worker';
 import type { Simulators } from '@careflex/simulators/main';
+import { SIMULATED } from '@careflex/simulators/simulated';
 import type { Command } from 'commander';
 import { loadDemo } from '../demo.ts';
 import { loadConfig, openApp, type OpenDatabase, openDatabase, ownDatabase } from '../platform.ts';
@@ -46,6 +48,7 @@ async function start(): Promise<void> {
   const simulators = configured.NODE_ENV === 'production' ? null : parts.use(await simulate(configured));
   const config = simulators === null ? configured : connectedTo(simulators, configured);
   const url = await untilStopped(openAll(parts, config, database));
+  simulators?.forwardTo(webhookUrls({ ...config, PORT: Number(new URL(url).port) }).inbound);
   process.stdout.write(welcome({ url, config, simulators, place: database.place }));
   await stoppedOr(database.ended);
 }
@@ -75,22 +78,24 @@ async function untilReady(url: string): Promise<void> {
   }
 }
 
-const TWILIO = { accountSid: `AC${'0'.repeat(32)}`, authToken: 'the-simulators-own-token' };
+/** How long a call waits for the person who looks at the page. */
+const KEY_SECONDS = 120;
 
 /** Beside the API's port where that is free. */
 async function simulate({ PORT }: Config): Promise<Simulators> {
   const { startSimulators } = await import('@careflex/simulators/main');
-  const start = (port: number) => startSimulators({ credentials: TWILIO, port });
+  const pace = { keySeconds: KEY_SECONDS };
+  const start = (port: number) => startSimulators({ credentials: SIMULATED.credentials, pace, port });
   return PORT === 0 ? start(0) : start(PORT + 1).catch(() => start(0));
 }
 
 /** What is configured goes to the real world, the rest to the simulators. */
 function connectedTo({ url, smtpUrl }: Simulators, config: Config): Config {
   const text = {
-    TWILIO_ACCOUNT_SID: TWILIO.accountSid,
-    TWILIO_AUTH_TOKEN: TWILIO.authToken,
+    TWILIO_ACCOUNT_SID: SIMULATED.credentials.accountSid,
+    TWILIO_AUTH_TOKEN: SIMULATED.credentials.authToken,
     TWILIO_BASE_URL: url,
-    SMS_FROM: '+12025550100',
+    SMS_FROM: SIMULATED.number,
   };
   return {
     ...config,

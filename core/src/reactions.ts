@@ -29,6 +29,9 @@ const reactions: { readonly [T in Topic]?: Reaction<T> } = {
   'appointment.cancelled': tell('appointment.cancelled'),
   'appointment.corrected': tell('appointment.corrected'),
   'patient.updated': async (scope, { patientId }) => notifications.followPatient(scope, patientId),
+  // Another way to the patient may be open now, or the one that was chosen closed.
+  'consent.given': async (scope, { patientId }) => notifications.followPatient(scope, patientId),
+  'consent.withdrawn': async (scope, { patientId }) => notifications.followPatient(scope, patientId),
   'patient.deleted': async (scope, { patientId }) => {
     await accounts.closePatientAccount(asSystem(scope), patientId);
     await scheduling.callOff(asSystem(scope), patientId, 'ORGANISATION');

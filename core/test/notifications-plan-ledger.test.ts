@@ -1,19 +1,22 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { describe, mock, test } from 'node:test';
 import pg from 'pg';
+import * as care from '#care';
+import * as notifications from '#notifications';
 import { asSystem, type Scope } from '#platform/scope';
 import * as scheduling from '#scheduling';
-import { aBooking, booked, newPatient, newProvider } from './support/appointments.ts';
+import { aBooking, booked, newPatient, newProvider, undone } from './support/appointments.ts';
 import { becomes, ledgerLines, ledgerOf, reacting } from './support/notifications.ts';
-import { as, committed, sandboxed } from './support/testing.ts';
+import { actor, as, asSuperuser, committed, sandboxed } from './support/testing.ts';
 
 /** Three days after the tests' present, at two in the afternoon in New York. */
 const THURSDAY = Temporal.Instant.from('2026-03-05T19:00:00Z');
-const REACHABLE = { phone: '+12125550101', email: 'ada@example.com' };
+const reachable = () => ({ phone: '+12125550101', email: `${randomUUID()}@example.com` });
 
 /** A visit on Thursday of somebody who can be reached. */
 async function visitOf(scope: Scope, more: Partial<scheduling.Booking> = {}): Promise<scheduling.Appointment> {
-  const patientId = more.patientId ?? (await newPatient(scope, REACHABLE));
+  const patientId = more.patientId ?? (await newPatient(scope, reachable()));
   return booked(scope, { startsAt: THURSDAY, ...more, patientId });
 }
 
@@ -40,7 +43,7 @@ describe('the ledger', () => {
   test(
     'has nothing of a hold, whatever becomes of it, until it is confirmed',
     follows(async (scope) => {
-      const patientId = await newPatient(scope, REACHABLE);
+      const patientId = await newPatient(scope, reachable());
       const request = await aBooking(scope, { patientId, startsAt: THURSDAY });
       const { id: holdId } = await scheduling.hold(scope, request);
       assert.deepEqual(await ledgerLines(scope, holdId), []);
@@ -160,7 +163,7 @@ describe('the ledger', () => {
   test(
     'has every visit of a series, and is told of all of them at once',
     follows(async (scope) => {
-      const [patientId, providerId] = [await newPatient(scope, REACHABLE), await newProvider(scope)];
+      const [patientId, providerId] = [await newPatient(scope, reachable()), await newProvider(scope)];
       const localStart = Temporal.PlainDateTime.from('2026-03-05T14:00');
       const series = { patientId, providerId, service: 'TELEHEALTH', localStart, count: 8 } as const;
       const { result: visits, statements } = await counted(scope, (scope) => scheduling.scheduleSeries(scope, series));
@@ -181,6 +184,137 @@ describe('the ledger', () => {
       assert.deepEqual(ofLedger(statements), ['reminder_facts', 'plan_notifications']);
     }),
   );
+
+  test(
+    'leaves no trace of a booking, a move or a cancellation that is undone',
+    committed(async (plainScope) => {
+      const scope = reacting(plainScope);
+      const visit = await visitOf(scope);
+      const before = await ledgerLines(scope, visit.id);
+      for (const change of [
+        (scope: Scope) => visitOf(scope, { patientId: visit.patientId, startsAt: THURSDAY.add({ hours: 2 }) }),
+        (scope: Scope) => scheduling.reschedule(scope, visit.id, { startsAt: THURSDAY.add({ hours: 1 }) }),
+        (scope: Scope) => scheduling.cancel(scope, visit.id, { reason: 'PATIENT' }),
+      ])
+        await undone(scope, change);
+      assert.deepEqual(await ledgerLines(scope, visit.id), before);
+      const [count] = await asSuperuser<{ n: number }>(
+        'select count(*)::int as n from notifications where patient_id = $1',
+        [visit.patientId],
+      );
+      assert.equal(count?.n, 3);
+    }),
+  );
+
+  test(
+    'follows a patient who books, moves and calls off their own visit',
+    follows(async (scope) => {
+      const patientId = await newPatient(scope, reachable());
+      const own = as(scope, actor('patient', { patientId }));
+      const visit = await visitOf(own, { patientId, providerId: await newProvider(scope) });
+      assert.deepEqual(await ledgerLines(scope, visit.id), BOOKED);
+      await scheduling.reschedule(own, visit.id, { startsAt: THURSDAY.add({ hours: 1 }) });
+      await scheduling.cancel(own, visit.id, { reason: 'PATIENT' });
+      const lines = await ledgerLines(scope, visit.id);
+      assert.deepEqual(lines.slice(0, 3), OVER('RESCHEDULED'));
+      assert.deepEqual(lines.at(-1), '2 CANCELLED SKIPPED NOTHING_SENT_BEFORE');
+    }),
+  );
+});
+
+describe('the messages of a patient who changes', () => {
+  const dues = async (scope: Scope, id: string) =>
+    (await ledgerOf(scope, id)).map(
+      ({ kind, channel, status, due_at }) => `${kind} ${channel} ${status} ${due_at.toISOString().slice(5, 16)}`,
+    );
+
+  test(
+    'wait for the end of the new quiet hours, by the new clock, by the new channel; what was sent stays',
+    follows(async (scope) => {
+      const visit = await visitOf(scope);
+      await becomes(scope, visit.id, { kind: 'CONFIRMATION', status: 'SENT' });
+      await care.updatePatient(scope, visit.patientId, { preferences: { channels: ['EMAIL', 'SMS'] } });
+      assert.deepEqual(await dues(scope, visit.id), [
+        'CONFIRMATION SMS SENT 03-02T15:00',
+        'REMINDER_24H SMS SUPERSEDED 03-04T19:00',
+        'REMINDER_24H EMAIL PLANNED 03-04T19:00',
+        'REMINDER_2H SMS SUPERSEDED 03-05T17:00',
+        'REMINDER_2H EMAIL PLANNED 03-05T17:00',
+      ]);
+      const quietHours = { from: '13:00', to: '15:00' };
+      await care.updatePatient(scope, visit.patientId, { preferences: { channels: ['SMS'], quietHours } });
+      assert.deepEqual((await dues(scope, visit.id)).slice(1), [
+        'REMINDER_24H SMS PLANNED 03-04T20:00',
+        'REMINDER_24H EMAIL SUPERSEDED 03-04T19:00',
+        'REMINDER_2H SMS PLANNED 03-05T17:00',
+        'REMINDER_2H EMAIL SUPERSEDED 03-05T17:00',
+      ]);
+      await care.updatePatient(scope, visit.patientId, { timeZone: 'America/Los_Angeles' });
+      assert.deepEqual((await dues(scope, visit.id)).slice(1, 2), ['REMINDER_24H SMS PLANNED 03-04T19:00']);
+    }),
+  );
+
+  test(
+    'change nothing when nothing that they follow from has changed',
+    follows(async (scope) => {
+      const visit = await visitOf(scope);
+      const { statements } = await counted(scope, (scope) =>
+        care.updatePatient(scope, visit.patientId, { lastName: 'Byron' }),
+      );
+      assert.deepEqual(ofLedger(statements), ['reminder_facts']);
+      assert.deepEqual(await ledgerLines(scope, visit.id), BOOKED);
+    }),
+  );
+
+  test(
+    'say that there is no way to the patient, until there is one',
+    follows(async (scope) => {
+      const visit = await visitOf(scope, { patientId: await newPatient(scope) });
+      const none = BOOKED.map((line) => line.replace('PLANNED', 'SKIPPED NO_CHANNEL'));
+      assert.deepEqual(await ledgerLines(scope, visit.id), none);
+      const later = { ...scope, now: scope.now.add({ hours: 1 }) };
+      await care.updatePatient(later, visit.patientId, { phone: reachable().phone });
+      // Too late to confirm what was booked an hour ago.
+      assert.deepEqual(await ledgerLines(scope, visit.id), [none[0], BOOKED[1], BOOKED[2]]);
+    }),
+  );
+
+  test(
+    'go where the patient agreed to, before where they did not',
+    follows(async (scope) => {
+      const visit = await visitOf(scope);
+      const evidence = 'said so on the phone';
+      await notifications.recordConsent(scope, visit.patientId, { contactKind: 'EMAIL', evidence });
+      const channels = async () =>
+        (await ledgerOf(scope, visit.id)).filter(({ status }) => status === 'PLANNED').map(({ channel }) => channel);
+      // The confirmation is on its way already.
+      assert.deepEqual(await channels(), ['SMS', 'EMAIL', 'EMAIL']);
+      await notifications.recordConsent(scope, visit.patientId, { contactKind: 'PHONE', evidence });
+      assert.deepEqual(await channels(), ['SMS', 'SMS', 'SMS']);
+      await notifications.optOut(scope, visit.patientId, { contactKind: 'PHONE' });
+      const next = await visitOf(scope, { patientId: visit.patientId, startsAt: THURSDAY.add({ hours: 2 }) });
+      assert.deepEqual(new Set((await ledgerOf(scope, next.id)).map(({ channel }) => channel)), new Set(['EMAIL']));
+    }),
+  );
+
+  const ENDS: Record<string, (scope: Scope, id: string) => Promise<unknown>> = {
+    deleted: (scope, id) => care.deletePatient(scope, id),
+    deceased: (scope, id) => care.updatePatient(scope, id, { status: 'DECEASED' }),
+    erased: (scope, id) => care.erasePatient(as(scope, 'admin'), id),
+  };
+  for (const [how, end] of Object.entries(ENDS)) {
+    test(
+      `are over once the patient is ${how}`,
+      follows(async (scope) => {
+        const visit = await visitOf(scope);
+        await becomes(scope, visit.id, { kind: 'CONFIRMATION', status: 'SENT' });
+        await end(scope, visit.patientId);
+        const lines = await ledgerLines(scope, visit.id);
+        assert.equal(lines.at(-1), '1 CANCELLED SKIPPED PATIENT_INACTIVE');
+        assert.ok(!lines.some((line) => line.includes('PLANNED')), lines.join());
+      }),
+    );
+  }
 });
 
 /** The statements that the work sends. */

@@ -68,7 +68,7 @@ describe('the tables of notifications', () => {
   test('are all in this matrix', () => {
     const path = new URL('../migrations/0013_notifications.sql', import.meta.url);
     const tables = [...readFileSync(path, 'utf8').matchAll(/^create table (\w+)/gm)].map(([, table]) => table);
-    assert.deepEqual(tables.toSorted(), Object.keys(MATRIX).toSorted());
+    assert.deepEqual(new Set(tables), new Set(Object.keys(MATRIX)));
   });
 
   test(

@@ -42,7 +42,7 @@ describe('consents', () => {
     assert.deepEqual(
       (seen['consents'] as { contactKind: string; status: string; evidence: null }[])
         .map(({ contactKind, status, evidence }) => [contactKind, status, evidence])
-        .toSorted(),
+        .toSorted((a, b) => (String(a) < String(b) ? -1 : 1)),
       [
         ['EMAIL', 'GIVEN', null],
         ['PHONE', 'WITHDRAWN', null],

@@ -46,8 +46,8 @@ describe('templates', () => {
 
   test('are refused with each issue by its path', async () => {
     const input = { ...INPUT, subject: 'Hello', body: 'Dear {{firstName}}, reply CANCEL to cancel.' };
-    const { body } = await api.graphql(SAVE, { input, version: 1 }, { as: 'admin' });
-    const { issues } = body.data?.['it'] as unknown as { issues: { path: string[] }[] };
+    const answer = await api.graphql(SAVE, { input, version: 1 }, { as: 'admin' });
+    const { issues } = dataOf<{ issues: { path: string[] }[] }>(answer, 'it');
     assert.deepEqual(
       issues.map(({ path }) => path[0]),
       ['subject', 'body', 'body', 'body', 'body'],

@@ -178,6 +178,9 @@ builder.mutationFields((t) => ({
         idempotencyKey,
       }),
   }),
+}));
+
+builder.mutationFields((t) => ({
   optOut: t.field({
     type: OptOut,
     description: 'Nothing more goes to this number or address, nor to others who share it.',

@@ -112,3 +112,4 @@ export { type Inbound, receive, type Reply } from './notifications/inbound.ts';
 export { type Intent, INTENTS, understand } from './notifications/intent.ts';
 export { sealedWords } from './notifications/sealed-words.ts';
 export { forgetWordsOf } from './notifications/words-erasure.ts';
+export { applyReports, type Report, report, type ReportOutcome } from './notifications/reports.ts';

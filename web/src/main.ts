@@ -25,6 +25,7 @@ import { readingsOf } from './readings.ts';
 import { createHttpServer, type HttpServer, type Routes } from './server.ts';
 import { createSessionEndpoint } from './session-endpoint.ts';
 import { createSockets } from './sockets.ts';
+import { createWebhooks } from './webhooks.ts';
 
 export interface ApiOptions {
   readonly port: number;
@@ -48,6 +49,8 @@ export interface Api {
 
 const BODY_TIMEOUT_MS = 10_000;
 const STRANGER_IDLE_MS = 60_000;
+/** Of one address: more are refused without a word of it in the audit trail. */
+const FORGERIES_A_MINUTE = 60;
 const SETTLE_WITHIN_MS = 10_000;
 
 /** Starts the API. Rejects when the port is taken. */
@@ -99,6 +102,7 @@ function assemble(app: App, options: ApiOptions) {
     ...(config.NODE_ENV === 'production' ? {} : explorerRoutes()),
     '/graphql': { GET: graphql.http, POST: graphql.http },
     '/session': createSessionEndpoint(endpoint),
+    ...createWebhooks(endpoint),
     '/healthz': { GET: ({ response }) => answerJson(response, 200, { alive: true }) },
     '/readyz': { GET: ({ response }) => answerReadiness(response, missing) },
     '/metrics': {
@@ -119,6 +123,8 @@ function configured({ config }: App): RateLimitSettings {
     perAddress: config.RATE_LIMIT_PER_ADDRESS,
     perPrincipal: config.RATE_LIMIT_PER_PRINCIPAL,
     signInPerAddress: config.RATE_LIMIT_SIGN_IN,
+    webhooksPerAddress: config.RATE_LIMIT_WEBHOOKS,
+    forgeriesPerAddress: FORGERIES_A_MINUTE,
   };
 }
 

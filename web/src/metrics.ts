@@ -7,6 +7,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 export interface Metrics {
   http(labels: { method: string; route: string; status: number }, seconds: number): void;
   graphql(labels: { type: string; operation: string; outcome: string }, seconds: number): void;
+  webhook(labels: { hook: string; outcome: string }): void;
   /** The text of all metrics; what is only known by asking is asked for now. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -47,6 +48,12 @@ export function createMetrics(readings: readonly Reading[]): Metrics {
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     registers,
   });
+  const webhooks = new Counter({
+    name: 'careflex_webhooks_total',
+    help: 'What a provider posted, by what became of it; refused are those without a right signature',
+    labelNames: ['hook', 'outcome'],
+    registers,
+  });
   for (const reading of readings) {
     const { name, help, labels = [] } = reading;
     const gauge: Gauge = new Gauge({
@@ -69,6 +76,9 @@ export function createMetrics(readings: readonly Reading[]): Metrics {
     graphql({ type, operation, outcome }, seconds) {
       operations.inc({ type, operation, outcome });
       durations.observe({ type, operation }, seconds);
+    },
+    webhook(labels) {
+      webhooks.inc(labels);
     },
     render: () => registry.metrics(),
     contentType: registry.contentType,

@@ -1,6 +1,7 @@
 /**
  * Rate limits, in the memory of this process: per address before anything is read, per principal once known, and
- * a strict one per address for what guesses or mails: signing in, registering, asking for a code.
+ * a strict one per address for what guesses or mails: signing in, registering, asking for a code. What a provider
+ * posts comes from few addresses and has a limit of its own; what only seems to, a strict one.
  */
 import { RateLimited } from '@careflex/core/platform/errors';
 import type { Actor } from '@careflex/core/platform/scope';
@@ -14,6 +15,8 @@ export interface RateLimitSettings {
   readonly perAddress: number;
   readonly perPrincipal: number;
   readonly signInPerAddress: number;
+  readonly webhooksPerAddress: number;
+  readonly forgeriesPerAddress: number;
 }
 
 /** Each throws RateLimited when there were too many. */
@@ -21,16 +24,22 @@ export interface RateLimits {
   address(address: string | null): Promise<void>;
   principal(actor: Actor): Promise<void>;
   signIn(address: string | null, attempts: number): Promise<void>;
+  webhook(address: string | null): Promise<void>;
+  forgery(address: string | null): Promise<void>;
 }
 
 export function createRateLimits(settings: RateLimitSettings): RateLimits {
   const byAddress = limiter(settings.perAddress);
   const byPrincipal = limiter(settings.perPrincipal);
   const signIns = limiter(settings.signInPerAddress);
+  const webhooks = limiter(settings.webhooksPerAddress);
+  const forgeries = limiter(settings.forgeriesPerAddress);
   return {
     address: (address) => take(byAddress, network(address), 1),
     principal: (actor) => take(byPrincipal, actor.id, 1),
     signIn: (address, attempts) => take(signIns, network(address), attempts),
+    webhook: (address) => take(webhooks, network(address), 1),
+    forgery: (address) => take(forgeries, network(address), 1),
   };
 }
 

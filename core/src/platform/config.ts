@@ -164,6 +164,8 @@ const Variables = z.object({
   RATE_LIMIT_PER_ADDRESS: number(12_000, 1, 10_000_000),
   RATE_LIMIT_PER_PRINCIPAL: number(6_000, 1, 10_000_000),
   RATE_LIMIT_SIGN_IN: number(30, 1, 10_000_000),
+  /** What the message provider may post a minute: it has few addresses, and three reports for every message. */
+  RATE_LIMIT_WEBHOOKS: number(600_000, 1, 100_000_000),
   /** Open sockets that each process keeps for one address. A clinic is often one. */
   SOCKETS_PER_ADDRESS: number(2_000, 1, 10_000_000),
   TWILIO_ACCOUNT_SID: z.string().regex(/^AC/).optional(),

@@ -1,0 +1,166 @@
+/** Deliveries whose processes are killed, whose clocks jump, and whose provider is down: every message goes out once. */
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Channel } from '#care';
+import {
+  ELEVEN,
+  endLeases,
+  type Given,
+  ledger,
+  type LedgerRow,
+  newPeople,
+  newVisits,
+  openWorld,
+  type Person,
+  planned,
+  standing,
+  tasks,
+  type WorkerProcess,
+  type World,
+} from './support/delivery.ts';
+import { asSuperuser } from './support/testing.ts';
+
+/** The same numbers for the same seed: mulberry32. */
+function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const UNDER_WAY = `select count(*)::int as count from notifications where status in ('PLANNED', 'CLAIMED')`;
+
+async function underWay(): Promise<number> {
+  return (await asSuperuser<{ count: number }>(UNDER_WAY))[0]?.count ?? 0;
+}
+
+/** Until nothing is planned or claimed any more. What died has died for good: its leases end. */
+async function settled(): Promise<void> {
+  while ((await underWay()) > 0) {
+    await endLeases();
+    await sleep(300);
+  }
+}
+
+const addressOf = ({ channel }: LedgerRow, { phone, email }: Person): string => (channel === 'EMAIL' ? email : phone);
+const KIND = { SMS: 'text', VOICE: 'call', EMAIL: 'email' } as const;
+
+/** How often the provider took the message of each row. */
+function timesGiven(rows: readonly LedgerRow[], people: readonly Person[], given: readonly Given[]): number[] {
+  const byId = new Map(people.map((person) => [person.id, person]));
+  return rows.map((row) => {
+    const to = addressOf(row, byId.get(row.patient_id) as Person);
+    const kind = KIND[row.channel as Channel];
+    return given.filter((one) => one.kind === kind && [one.to].flat().includes(to)).length;
+  });
+}
+
+describe('deliveries of several processes', () => {
+  let world: World;
+  before(async () => {
+    world = await openWorld();
+  });
+  after(() => world[Symbol.asyncDispose]());
+  beforeEach(async () => {
+    await world.killWorkers();
+    await world.simulator.reset();
+    await asSuperuser(
+      'truncate notifications, notification_attempts, delivery_reports, tasks, inbound_messages cascade',
+    );
+    world.setClock(ELEVEN);
+  });
+
+  async function due(count: number, channel: Channel): Promise<Person[]> {
+    const scope = world.scope();
+    const people = await newPeople(scope, count, { preferences: { channels: [channel] } });
+    const visits = await newVisits(
+      scope,
+      people.map(({ id }) => id),
+      ELEVEN.add({ hours: 24 }),
+    );
+    await planned(scope, visits, { channel });
+    return people;
+  }
+
+  it('give each message to the provider once, whenever they are killed and however their clocks jump', async (t) => {
+    const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+    t.diagnostic(`SEED=${seed}`);
+    const random = randomFrom(seed);
+    // It has the message before it answers: whoever is killed meanwhile does not hear of it.
+    await world.simulator.script({ delayMs: 700, times: null });
+    const people = [...(await due(90, 'SMS')), ...(await due(15, 'VOICE')), ...(await due(15, 'EMAIL'))];
+    const workers: WorkerProcess[] = await Promise.all([world.startWorker(), world.startWorker()]);
+    for (let kills = 0; kills < 5 && (await underWay()) > 0; kills++) {
+      await sleep(300 + random() * 1_500);
+      if (random() < 0.5) world.setClock(ELEVEN.add({ minutes: Math.floor(random() * 240) - 60 }));
+      const [victim] = workers.splice(random() < 0.5 ? 0 : 1, 1);
+      await victim?.kill();
+      await endLeases();
+      workers.push(await world.startWorker());
+    }
+    await settled();
+
+    const rows = await ledger();
+    const times = timesGiven(rows, people, await world.simulator.given());
+    const wrong = rows.filter(({ status }, i) => (status === 'SENT' ? times[i] !== 1 : (times[i] as number) > 1));
+    assert.deepEqual(wrong, []);
+    const unknown = rows.filter(({ status }) => status === 'UNKNOWN');
+    assert.deepEqual(
+      rows.filter(({ status }) => status !== 'SENT' && status !== 'UNKNOWN'),
+      [],
+    );
+    // A text can always be found out.
+    assert.ok(unknown.every(({ channel }) => channel !== 'SMS'));
+    const open = (await tasks()).map(({ kind, notification_id }) => `${kind} ${notification_id}`);
+    assert.deepEqual(open.toSorted(), unknown.map(({ id }) => `UNDECIDABLE ${id}`).toSorted());
+    t.diagnostic(`${unknown.length} of ${rows.length} undecidable`);
+    await Promise.all(workers.map((worker) => worker.stop()));
+  });
+
+  it('lose nothing and double nothing in an outage of an hour', async () => {
+    const people = await due(60, 'SMS');
+    await world.simulator.script({ reply: 503, times: null });
+    const workers = await Promise.all([world.startWorker(), world.startWorker()]);
+    const waitingFor = `select count(*)::int as count from notifications where attempts = 0 or status = 'CLAIMED'`;
+    for (let minutes = 0; minutes <= 60; minutes += 20) {
+      world.setClock(ELEVEN.add({ minutes }));
+      await sleep(1_500);
+    }
+    while (((await asSuperuser<{ count: number }>(waitingFor))[0]?.count ?? 0) > 0) await sleep(200);
+    assert.deepEqual(await standing(), { PLANNED: 60 });
+    assert.deepEqual(await world.simulator.given(), []);
+    await world.simulator.recover();
+    world.setClock(ELEVEN.add({ minutes: 120 }));
+    // The circuit is still open: what is refused by it comes again.
+    while ((await underWay()) > 0) {
+      await sleep(1_000);
+      world.setClock(world.scope().now.add({ minutes: 5 }));
+    }
+    assert.deepEqual(await standing(), { SENT: 60 });
+    assert.deepEqual(new Set(timesGiven(await ledger(), people, await world.simulator.given())), new Set([1]));
+    assert.deepEqual(await tasks(), []);
+    await Promise.all(workers.map((worker) => worker.stop()));
+  });
+
+  it('hand back what they have not begun when they are told to end, and finish what they have', async () => {
+    const people = await due(200, 'SMS');
+    await world.simulator.script({ delayMs: 400, times: null });
+    const worker = await world.startWorker();
+    while ((await world.simulator.given()).length === 0) await sleep(50);
+    await worker.stop();
+    const left = await standing();
+    assert.equal(left['CLAIMED'], undefined);
+    const given = await world.simulator.given();
+    assert.equal(given.length, left['SENT']);
+    await world.simulator.recover();
+    const next = await world.startWorker();
+    while ((await underWay()) > 0) await sleep(100);
+    assert.deepEqual(await standing(), { SENT: 200 });
+    assert.deepEqual(new Set(timesGiven(await ledger(), people, await world.simulator.given())), new Set([1]));
+    await next.stop();
+  });
+});

@@ -20,19 +20,29 @@ export { adjust } from './benefits/adjustment.ts';
 export { checkEligibility, type Eligibility, type EligibilityCheck } from './benefits/eligibility.ts';
 export { DECISIONS, ELIGIBILITY_REASONS } from './benefits/decision.ts';
 export { type BenefitEntry, ENTRY_KINDS, type EntryKind } from './benefits/entry.ts';
-export { InsufficientBenefit, ReversalTooLarge } from './benefits/errors.ts';
+export { BenefitNotCovering, InsufficientBenefit, ReversalTooLarge } from './benefits/errors.ts';
 export { createBenefit } from './benefits/allocation.ts';
 export { expireEnded, unspentBenefits } from './benefits/expiry.ts';
 export {
   activeBenefits,
+  benefitsByIds,
   benefitsOfPatients,
   entriesOfBenefits,
   findBenefit,
   patientBenefits,
 } from './benefits/list.ts';
+export { amount } from './benefits/input.ts';
 export type { Adjustment, NewBenefit, Reversal, Usage } from './benefits/input.ts';
 export type { BenefitChanged, Recorded } from './benefits/ledger.ts';
 export { type Disagreement, ledgerDisagreements, repairLedger } from './benefits/proof.ts';
 
 export { reverseUsage } from './benefits/reversal.ts';
 export { recordUsage } from './benefits/usage.ts';
+export {
+  type Cost,
+  coversVisitAt,
+  coverVisit,
+  type Settlement,
+  settleVisit,
+  type VisitState,
+} from './benefits/visit.ts';

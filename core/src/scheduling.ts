@@ -134,6 +134,7 @@ export type {
 } from './scheduling/directory-input.ts';
 export type { Provider, ProviderList } from './scheduling/provider.ts';
 export { availableSlots, type Slot, type SlotSearch } from './scheduling/slots.ts';
+export { type Coverage, ON_NO_SHOW, type OnNoShow } from './scheduling/cover-terms.ts';
 export { CARE_SERVICES, type CareServiceType, servicesOf } from './scheduling/speciality.ts';
 export { type VisitFacts, visitsAhead, visitsOf } from './scheduling/visits.ts';
 

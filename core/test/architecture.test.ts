@@ -24,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   benefits: ['audit', 'care'],
   accounts: ['audit', 'care'],
   presence: ['audit', 'care', 'accounts'],
-  scheduling: ['audit', 'care'],
+  scheduling: ['audit', 'care', 'benefits'],
   notifications: ['audit', 'care', 'scheduling'],
 };
 /** What puts the contexts together, and so sees all of them. */

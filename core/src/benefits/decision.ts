@@ -24,8 +24,8 @@ export interface Question {
   /** Of the type that is asked for. */
   readonly benefits: readonly Benefit[];
   readonly required: Decimal;
-  /** Today in each plan's own zone unless given. */
-  readonly serviceDate: Temporal.PlainDate | null;
+  /** The day that is asked about, by the calendar of the plan. */
+  readonly dayOf: (benefit: Benefit) => Temporal.PlainDate;
   readonly now: Temporal.Instant;
 }
 
@@ -38,11 +38,11 @@ export interface Answer {
 }
 
 /** Of several that could pay, the one whose period ends first does. */
-export function decide({ patientStatus, benefits, required, serviceDate, now }: Question): Answer {
+export function decide({ patientStatus, benefits, required, dayOf, now }: Question): Answer {
   const inOrder = benefits.toSorted(byPeriodEnd);
   const judged = inOrder.map((benefit) => ({
     benefit,
-    reason: reasonAgainst(benefit, { required, serviceDate, now }),
+    reason: reasonAgainst(benefit, { required, dayOf, now }),
   }));
   const paying = judged.find(({ reason }) => reason === null)?.benefit ?? null;
   const ofPatient = PATIENT_REASONS[patientStatus];
@@ -82,10 +82,10 @@ function nearest(judged: readonly Judged[]): Benefit | null {
 
 function reasonAgainst(
   benefit: Benefit,
-  { required, serviceDate, now }: Pick<Question, 'required' | 'serviceDate' | 'now'>,
+  { required, dayOf, now }: Pick<Question, 'required' | 'dayOf' | 'now'>,
 ): EligibilityReason | null {
   const today = localDay(benefit, now);
-  const day = serviceDate ?? today;
+  const day = dayOf(benefit);
   // What was left of a period went with it.
   if (isAfter(day, benefit.periodEnd) || isAfter(today, benefit.periodEnd)) return 'EXPIRED';
   if (!covers(benefit, day)) return 'NOT_STARTED';

@@ -5,7 +5,7 @@ import * as audit from '#audit';
 import * as care from '#care';
 import { idOf, parse } from '#platform/input';
 import { type Scope, transact } from '#platform/scope';
-import { type Benefit, BENEFIT_TYPES, type BenefitUnit, toBenefit } from './benefit.ts';
+import { type Benefit, BENEFIT_TYPES, type BenefitUnit, localDay, toBenefit } from './benefit.ts';
 import { type Decision, decide, type EligibilityReason } from './decision.ts';
 import { amount, date } from './input.ts';
 import { permitPatient } from './policy.ts';
@@ -50,7 +50,8 @@ export async function checkEligibility(scope: Scope, input: EligibilityCheck): P
       .execute();
     await audit.record(scope, { action, resourceType: 'Benefit', patientIds: [patientId] });
     const benefits = rows.map((row) => toBenefit(row, scope.now));
-    const { decision, reasons, benefit } = decide({ patientStatus, benefits, required, serviceDate, now: scope.now });
+    const dayOf = (benefit: Benefit) => serviceDate ?? localDay(benefit, scope.now);
+    const { decision, reasons, benefit } = decide({ patientStatus, benefits, required, dayOf, now: scope.now });
     const today = scope.now.toZonedDateTimeISO(benefit?.timeZone ?? scope.clinic.timeZone).toPlainDate();
     return {
       decision,

@@ -27,6 +27,21 @@ export async function findBenefit(scope: Scope, id: string): Promise<Benefit | n
   });
 }
 
+/** Those of the ids that are benefits the caller may see, by id: for loaders. Throws Forbidden. */
+export async function benefitsByIds(scope: Scope, ids: readonly string[]): Promise<ReadonlyMap<string, Benefit>> {
+  const action = 'benefit.read';
+  await permitReader(scope, action);
+  return transact(scope, async (scope) => {
+    const rows = await scope.db
+      .selectFrom('benefits')
+      .selectAll()
+      .where('id', '=', sql<string>`any(${ids.filter(isUuid)}::uuid[])`)
+      .execute();
+    const benefits = await shown(scope, action, rows);
+    return new Map(benefits.map((benefit) => [benefit.id, benefit]));
+  });
+}
+
 /** All of a patient's, those that end first at the front. Throws NotFound (a patient who asks of another), Forbidden. */
 export async function patientBenefits(scope: Scope, patientId: string): Promise<Benefit[]> {
   await permitPatient(scope, patientId, 'benefit.list');

@@ -42,6 +42,9 @@ export interface Appointment {
   /** The rules that staff broke on purpose. */
   readonly overrides: readonly ConflictRule[];
   readonly seriesId: string | null;
+  /** The benefit that pays, and how much; null where none does. */
+  readonly benefitId: string | null;
+  readonly benefitAmount: string | null;
   /** Grows by one with every change. */
   readonly version: number;
   /** Grows by one when it is moved. */
@@ -83,6 +86,8 @@ export function toAppointment(row: AppointmentRow, key: care.PatientKey | undefi
     cancellationReason: row.cancellation_reason,
     overrides: row.overrides,
     seriesId: row.series_id,
+    benefitId: row.benefit_id,
+    benefitAmount: row.benefit_amount,
     version: row.version,
     revision: row.revision,
     createdAt: row.created_at.toTemporalInstant(),

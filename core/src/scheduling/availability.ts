@@ -10,6 +10,7 @@
  * clocks skip is nobody's working time, one that they show twice is so twice. Time off goes over a dated exception,
  * that over the weekly hours.
  */
+import type { Coverage } from './cover-terms.ts';
 import type { Conflict, ConflictRule } from './conflict.ts';
 import type { CareServiceType } from './speciality.ts';
 import { DAY, dayNumber, MINUTE, type Range, sinceMidnight, type Stretch, WallClock, weekday } from './zone.ts';
@@ -68,6 +69,8 @@ export interface ServiceRules {
   readonly horizonDays: number;
   /** Visits of the service per provider and local day. */
   readonly dailyLimit: number | null;
+  /** Which benefit pays for a visit, if any does; it says nothing about when one can be. */
+  readonly coverage?: Coverage | null;
 }
 
 /** What is asked for, and when. */

@@ -69,7 +69,15 @@ const Visit = When.extend({ patientId: id, providerId: id, service: z.enum(CARE_
 const oneTime = ({ startsAt, localStart }: Pick<When, 'startsAt' | 'localStart'>) => !startsAt !== !localStart;
 const atOneTime = { path: ['startsAt'], message: ONE_TIME };
 
+/** The visit is wanted also when no benefit pays for it. */
+export const acceptUncovered = z
+  .boolean()
+  .nullish()
+  // Left out and refused are one, and the same input as before there was such a field.
+  .transform((accepted) => (accepted === true ? true : undefined));
+
 export const HoldRequest = Visit.extend({
+  acceptUncovered,
   expiresInMinutes: z
     .int('expected whole minutes')
     .min(1, 'expected at least 1 minute')
@@ -80,6 +88,7 @@ export const HoldRequest = Visit.extend({
 export type HoldRequest = z.input<typeof HoldRequest>;
 
 export const Booking = Visit.extend({
+  acceptUncovered,
   notes,
   holdId: id.nullish(),
   override: Override.nullish(),
@@ -91,6 +100,7 @@ export type ParsedBooking = z.output<typeof Booking>;
 export const Move = When.extend({
   providerId: id.nullish(),
   reason,
+  acceptUncovered,
   override: Override.nullish(),
   ...onVersion,
 }).superRefine(({ startsAt, localStart, providerId, minutes }, context) => {
@@ -114,6 +124,7 @@ export const StatusChange = z
   .object({
     status: z.enum(APPOINTMENT_STATUSES),
     cancellationReason: cancellationReason.nullish(),
+    acceptUncovered,
     override: Override.nullish(),
     reason,
     ...onVersion,

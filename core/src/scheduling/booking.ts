@@ -11,6 +11,7 @@ import { Booking, HoldRequest, type Override, type ParsedBooking, startOf, type 
 import { loadRules } from './calendar.ts';
 import { recordChange } from './change.ts';
 import type { ConflictRule } from './conflict.ts';
+import { coverFor } from './coverage.ts';
 import { HoldExpired, PatientNotBookable, ProviderUnavailable, TooManyHolds } from './errors.ts';
 import { illegal, lockAppointment, repeatable } from './locking.ts';
 import { isPatient, permitOverride, permitPatient } from './policy.ts';
@@ -22,7 +23,7 @@ import type { Wanted } from './wanted.ts';
 
 /**
  * Keeps a time for some minutes, three unless told otherwise, in which nobody else can have it; then it lapses. A
- * patient can keep three times at once. Throws NotFound, InvalidInput, AppointmentConflict, TooManyHolds,
+ * patient can keep three times at once. Throws NotFound, BenefitNotCovering, InvalidInput, AppointmentConflict, TooManyHolds,
  * PatientNotBookable, ProviderUnavailable, IdempotencyMismatch, Forbidden.
  */
 export async function hold(scope: Scope, input: HoldRequest): Promise<Appointment> {
@@ -36,7 +37,9 @@ export async function hold(scope: Scope, input: HoldRequest): Promise<Appointmen
       await claim(scope, wanted);
       await mustHaveHoldsLeft(scope, request.patientId);
       const expiresAt = scope.now.add({ minutes: request.expiresInMinutes }).toString();
-      const row = await insert(scope, wanted, { status: 'HELD', expires_at: expiresAt, held_by: scope.actor.id });
+      const cover = await coverFor(scope, wanted, request.acceptUncovered);
+      const held = { status: 'HELD', expires_at: expiresAt, held_by: scope.actor.id, ...cover } as const;
+      const row = await insert(scope, wanted, held);
       await recordChange(scope, row, { topic: 'appointment.held', action, from: null, changedFields: PLACED });
       return row;
     }),
@@ -65,7 +68,7 @@ async function mustHaveHoldsLeft({ actor, db, now }: Scope, patientId: string): 
  * time that there is twice the earlier is meant, unless told otherwise.
  *
  * Throws NotFound, InvalidInput (also for a local time that clocks skip, with its neighbours), AppointmentConflict,
- * HoldExpired, IllegalTransition (no hold any more), PatientNotBookable, ProviderUnavailable, IdempotencyMismatch,
+ * BenefitNotCovering, HoldExpired, IllegalTransition (no hold any more), PatientNotBookable, ProviderUnavailable, IdempotencyMismatch,
  * Forbidden.
  */
 export async function schedule(scope: Scope, input: Booking): Promise<Appointment> {
@@ -90,6 +93,7 @@ async function book(scope: Scope, booking: ParsedBooking, claim: Claim): Promise
     notes: booking.notes,
     key,
     overrides,
+    acceptUncovered: booking.acceptUncovered,
     reason: reasonFor(overrides, booking.override, key),
   });
 }
@@ -100,6 +104,7 @@ export interface Placement {
   readonly overrides?: ConflictRule[];
   readonly reason?: { readonly text: string; readonly key: care.PatientKey } | null;
   readonly seriesId?: string;
+  readonly acceptUncovered: boolean | undefined;
 }
 
 /** Puts a new visit at a time that has been claimed. */
@@ -107,7 +112,9 @@ export async function place(scope: Scope, wanted: Wanted, placement: Placement):
   const { key, overrides = [], reason = null, seriesId = null } = placement;
   const id = randomUUIDv7();
   const notes = placement.notes === null ? null : key.seal(notesOf(id), placement.notes);
-  const row = await insert(scope, wanted, { id, status: 'SCHEDULED', notes, overrides, series_id: seriesId });
+  const cover = await coverFor(scope, wanted, placement.acceptUncovered);
+  const visit = { id, status: 'SCHEDULED', notes, overrides, series_id: seriesId, ...cover } as const;
+  const row = await insert(scope, wanted, visit);
   await recordChange(scope, row, {
     topic: 'appointment.scheduled',
     action: 'appointment.schedule',
@@ -239,6 +246,9 @@ async function insert(
     notes: null,
     overrides: [],
     series_id: null,
+    benefit_id: null,
+    benefit_amount: null,
+    benefit_on_no_show: null,
     created_at: now,
     updated_at: now,
     ...more,
@@ -262,6 +272,9 @@ const NEW = [
   'notes',
   'overrides',
   'series_id',
+  'benefit_id',
+  'benefit_amount',
+  'benefit_on_no_show',
   'created_at',
   'updated_at',
 ] as const;

@@ -4,6 +4,7 @@ import { type Db, statement } from '#platform/database';
 import { NotFound } from '#platform/errors';
 import type { Scope } from '#platform/scope';
 import type { Calendar, Hours, PatientTaken, ServiceRules, Taken, WeeklyHours } from './availability.ts';
+import { COVERAGE_COLUMNS, toCoverage } from './cover-terms.ts';
 import type { CareServiceType } from './speciality.ts';
 import { MINUTE, type Range } from './zone.ts';
 
@@ -134,6 +135,7 @@ const ruleRows = statement((db, { service }: { service: CareServiceType }) =>
       'minimum_notice_minutes as minimumNoticeMinutes',
       'horizon_days as horizonDays',
       'daily_limit as dailyLimit',
+      ...COVERAGE_COLUMNS,
     ])
     .where('service', '=', service),
 );
@@ -142,5 +144,5 @@ const ruleRows = statement((db, { service }: { service: CareServiceType }) =>
 export async function loadRules({ db }: Scope, service: CareServiceType): Promise<ServiceRules> {
   const [rules] = await ruleRows(db, { service });
   if (!rules) throw new NotFound('Service');
-  return rules;
+  return { ...rules, coverage: toCoverage(rules) };
 }

@@ -1,14 +1,17 @@
 /** The rules of each service: how long a visit is, and when it can be booked. */
 import { randomUUIDv7 } from 'node:crypto';
-import type { Selectable } from 'kysely';
+import { isDeepStrictEqual } from 'node:util';
+import type { Selectable, Updateable } from 'kysely';
 import { z } from 'zod';
 import * as audit from '#audit';
+import * as benefits from '#benefits';
 import type { Database } from '#platform/database';
 import { emit } from '#platform/events';
 import { once } from '#platform/idempotency';
 import { parse } from '#platform/input';
 import { type Scope, transact } from '#platform/scope';
 import type { ServiceRules } from './availability.ts';
+import { type Coverage, coverageColumns, ON_NO_SHOW, toCoverage } from './cover-terms.ts';
 import { StaleCareService } from './errors.ts';
 import { permitRead, permitWrite } from './policy.ts';
 import { CARE_SERVICES, type CareServiceType } from './speciality.ts';
@@ -20,6 +23,7 @@ declare module '#platform/events' {
 }
 
 export interface CareService extends ServiceRules {
+  readonly coverage: Coverage | null;
   /** Grows by one with every change. */
   readonly version: number;
   readonly updatedAt: Temporal.Instant;
@@ -27,6 +31,22 @@ export interface CareService extends ServiceRules {
 
 const between = (least: number, most: number) =>
   z.int('expected a whole number').min(least, `expected at least ${least}`).max(most, `expected at most ${most}`);
+
+const CoverageChange = z
+  .object({
+    type: z.enum(benefits.BENEFIT_TYPES),
+    unit: z.enum(benefits.BENEFIT_UNITS),
+    amount: benefits.amount.transform((amount) => amount.toFixed(2)),
+    onNoShow: z
+      .enum(ON_NO_SHOW)
+      .nullish()
+      .transform((act) => act ?? 'RELEASE'),
+  })
+  .refine(({ unit, amount }) => unit === 'MONEY' || amount.endsWith('.00'), {
+    path: ['amount'],
+    when: ({ issues }) => issues.length === 0,
+    message: 'expected a whole number: this benefit is counted',
+  });
 
 const CareServiceChanges = z.object({
   minutes: between(1, 1_440).optional(),
@@ -36,6 +56,8 @@ const CareServiceChanges = z.object({
   horizonDays: between(1, 1_095).optional(),
   /** Null is no limit. */
   dailyLimit: between(1, 1_440).nullable().optional(),
+  /** Null: no benefit pays for it. Visits that are booked keep the terms that they were booked on. */
+  coverage: CoverageChange.nullable().optional(),
   version: z.int('expected a whole number').nullish(),
   idempotencyKey: z.string().nullish(),
 });
@@ -71,25 +93,23 @@ export async function updateCareService(
   changes: CareServiceChanges,
 ): Promise<CareService> {
   parse(z.object({ service: z.enum(CARE_SERVICES) }), { service });
-  const { idempotencyKey: key, version, ...rules } = parse(CareServiceChanges, changes);
+  const { idempotencyKey: key, version, coverage, ...rules } = parse(CareServiceChanges, changes);
   const action = 'careService.update';
   const entry = { action, resourceType: 'CareService', resourceId: service };
   await permitWrite(scope, entry);
 
   return transact(scope, async (scope) => {
-    await once(scope, { key, operation: action, input: { service, version, ...rules } }, async () => {
+    await once(scope, { key, operation: action, input: { service, version, ...rules, coverage } }, async () => {
       const row = await lock(scope, service);
       if (version !== null && version !== undefined && version !== row.version) throw new StaleCareService(row.version);
       const changed = (Object.keys(COLUMNS) as Rule[]).filter(
         (rule) => rules[rule] !== undefined && rules[rule] !== row[COLUMNS[rule]],
       );
-      await audit.record(scope, { ...entry, changedFields: changed });
-      if (changed.length > 0)
-        await change(
-          scope,
-          row,
-          changed.map((rule) => [rule, rules[rule]]),
-        );
+      const covers = coverage !== undefined && !isDeepStrictEqual(coverage, toCoverage(row));
+      await audit.record(scope, { ...entry, changedFields: [...changed, ...(covers ? ['coverage'] : [])] });
+      const columns = Object.fromEntries(changed.map((rule) => [COLUMNS[rule], rules[rule]]));
+      const terms = covers ? coverageColumns(coverage) : {};
+      if (changed.length > 0 || covers) await change(scope, row, { ...columns, ...terms });
       // A repeat finds the service by its name; only that it was done has to be kept.
       return randomUUIDv7();
     });
@@ -99,14 +119,12 @@ export async function updateCareService(
 
 async function change(
   scope: Scope,
-  row: CareServiceRow,
-  rules: readonly (readonly [Rule, number | null | undefined])[],
+  { service, version }: CareServiceRow,
+  columns: Updateable<Database['care_services']>,
 ): Promise<void> {
-  const { service, version } = row;
-  const columns = rules.map(([rule, value]) => [COLUMNS[rule], value]);
   await scope.db
     .updateTable('care_services')
-    .set(Object.fromEntries(columns))
+    .set(columns)
     .set({ version: version + 1, updated_at: scope.now.toString() })
     .where('service', '=', service)
     .execute();
@@ -133,6 +151,7 @@ function toCareService(row: CareServiceRow): CareService {
     minimumNoticeMinutes: row.minimum_notice_minutes,
     horizonDays: row.horizon_days,
     dailyLimit: row.daily_limit,
+    coverage: toCoverage(row),
     version: row.version,
     updatedAt: row.updated_at.toTemporalInstant(),
   };

@@ -1,6 +1,6 @@
 /**
- * What every change of an appointment leaves behind, in its own transaction: a row of its history, an audit record,
- * an event. They are numbered alike: one of each for every version.
+ * What every change of an appointment leaves behind, in its own transaction: a row of its history, what the benefit that
+ * pays for it has to do with it, an audit record, an event. They are numbered alike: one of each for every version.
  */
 import type { Insertable } from 'kysely';
 import * as audit from '#audit';
@@ -9,6 +9,7 @@ import { type Database, unansweredStatement } from '#platform/database';
 import { emit } from '#platform/events';
 import type { Scope } from '#platform/scope';
 import type { AppointmentRow, AppointmentStatus } from './appointment.ts';
+import { settle } from './coverage.ts';
 
 declare module '#platform/events' {
   interface Events {
@@ -91,6 +92,7 @@ export async function recordChange(scope: Scope, row: AppointmentRow, change: Ch
     reason: reason ? reason.key.seal(reasonOf(id, version), reason.text) : null,
     at: scope.now.toString(),
   });
+  await settle(scope, row, change.from);
   await audit.record(scope, {
     action,
     resourceType: 'Appointment',

@@ -10,6 +10,7 @@ import { becomeVisit, bookablePatient, overridden } from './booking.ts';
 import { Cancellation, type Override, StatusChange, Step, Update } from './booking-input.ts';
 import { loadRules } from './calendar.ts';
 import { type AppointmentTopic, recordChange } from './change.ts';
+import { coverOfMended } from './coverage.ts';
 import { HoldExpired } from './errors.ts';
 import {
   illegal,
@@ -55,7 +56,7 @@ export function cancel(scope: Scope, id: string, cancellation: Cancellation): Pr
  * coded one. What takes time again asks for it like a new booking, but for the rules about how early one books. A
  * patient confirms, and cancels up to 24 hours before.
  *
- * Throws NotFound, InvalidInput, IllegalTransition, HoldExpired, AppointmentConflict, TooLateToChange, StaleVersion,
+ * Throws NotFound, InvalidInput, IllegalTransition, HoldExpired, AppointmentConflict, BenefitNotCovering, TooLateToChange, StaleVersion,
  * PatientNotBookable, IdempotencyMismatch, Forbidden.
  */
 export function changeStatus(scope: Scope, id: string, change: StatusChange): Promise<Appointment> {
@@ -67,6 +68,7 @@ interface To {
   readonly to: AppointmentStatus;
   readonly reason: string | null;
   readonly cancellationReason?: CancellationReason | null;
+  readonly acceptUncovered?: boolean | undefined;
   readonly override?: Override | null | undefined;
   readonly version?: number | null | undefined;
   readonly idempotencyKey?: string | null | undefined;
@@ -128,13 +130,20 @@ function mustBeAllowed(scope: Scope, row: AppointmentRow, { to, reason }: To): v
 async function write(
   scope: Scope,
   before: AppointmentRow,
-  { to, reason, cancellationReason, overrides }: To & { overrides: AppointmentRow['overrides'] | null },
+  {
+    to,
+    reason,
+    cancellationReason,
+    overrides,
+    acceptUncovered,
+  }: To & { overrides: AppointmentRow['overrides'] | null },
 ): Promise<AppointmentRow> {
   const mends = isCorrection(before.status, to);
+  const cover = await coverOfMended(scope, before, { to, acceptUncovered });
   const row = await scope.db
     .updateTable('appointments')
     .set({ status: to, cancellation_reason: to === 'CANCELLED' ? (cancellationReason ?? null) : null })
-    .set({ version: before.version + 1, updated_at: scope.now.toString() })
+    .set({ version: before.version + 1, updated_at: scope.now.toString(), ...cover })
     // Whatever was planned for it before is over: it is arranged anew.
     .$if(to === 'SCHEDULED', (update) => update.set({ revision: before.revision + 1 }))
     .$if(overrides !== null, (update) => update.set({ overrides: overrides ?? [] }))

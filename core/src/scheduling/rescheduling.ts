@@ -1,11 +1,13 @@
 /** Moving a visit to another time, another length or another provider. */
+import type { Updateable } from 'kysely';
+import type { Database } from '#platform/database';
 import { idOf, parse } from '#platform/input';
 import type { Scope } from '#platform/scope';
 import type { Appointment, AppointmentRow } from './appointment.ts';
 import { bookablePatient, overridden, placeOf, wantedBy } from './booking.ts';
 import { Move } from './booking-input.ts';
 import { recordChange } from './change.ts';
-import type { ConflictRule } from './conflict.ts';
+import { coverOfMoved, moveCover } from './coverage.ts';
 import { illegal, lockAppointment, mustBeVersion, patientOf, repeatable, showingStale } from './locking.ts';
 import { mustBeInTime, permitAppointment, permitOverride } from './policy.ts';
 import { isMovable } from './status.ts';
@@ -18,7 +20,7 @@ type ParsedMove = ReturnType<typeof Move.parse>;
  * Moves the visit to another time, length or provider; it keeps its id, and is SCHEDULED again. When it fails, nothing
  * has changed. A patient moves their own, up to 24 hours before.
  *
- * Throws NotFound, InvalidInput, AppointmentConflict, IllegalTransition, TooLateToChange, StaleVersion,
+ * Throws NotFound, InvalidInput, AppointmentConflict, BenefitNotCovering, IllegalTransition, TooLateToChange, StaleVersion,
  * PatientNotBookable, ProviderUnavailable, IdempotencyMismatch, Forbidden.
  */
 export async function reschedule(scope: Scope, visitId: string, input: Move): Promise<Appointment> {
@@ -38,7 +40,9 @@ export async function reschedule(scope: Scope, visitId: string, input: Move): Pr
         mustBeInTime(scope, before.starts_at.toTemporalInstant());
         const wanted = await wantedBy(scope, requestOf(before, move), { appointmentId: before.id });
         const overrides = await claim(scope, wanted, move.override);
-        const row = await write(scope, before, { wanted, overrides });
+        const cover = await coverOfMoved(scope, before, { wanted, acceptUncovered: move.acceptUncovered });
+        const row = await write(scope, before, { wanted, set: { overrides, ...cover } });
+        await moveCover(scope, before, row);
         const text = move.reason ?? (overrides.length > 0 ? move.override?.reason : null);
         await recordChange(scope, row, {
           topic: 'appointment.rescheduled',
@@ -72,11 +76,11 @@ function requestOf(before: AppointmentRow, move: ParsedMove) {
 function write(
   { db, now }: Scope,
   before: AppointmentRow,
-  { wanted, overrides }: { wanted: Wanted; overrides: ConflictRule[] },
+  { wanted, set }: { wanted: Wanted; set: Updateable<Database['appointments']> },
 ): Promise<AppointmentRow> {
   return db
     .updateTable('appointments')
-    .set({ ...placeOf(wanted), status: 'SCHEDULED', overrides })
+    .set({ ...placeOf(wanted), status: 'SCHEDULED', ...set })
     .set({ version: before.version + 1, revision: before.revision + 1, updated_at: now.toString() })
     .where('id', '=', before.id)
     .returningAll()

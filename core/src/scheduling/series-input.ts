@@ -1,6 +1,6 @@
 /** What callers may send about a series of visits. */
 import { z } from 'zod';
-import { Cancellation, date, id, local, minutes, notes, reason, zone } from './booking-input.ts';
+import { acceptUncovered, Cancellation, date, id, local, minutes, notes, reason, zone } from './booking-input.ts';
 import { CARE_SERVICES } from './speciality.ts';
 
 const MOST_VISITS = 104;
@@ -37,6 +37,7 @@ export const SeriesRequest = z.object({
     .nullish()
     .transform((dates) => dates ?? []),
   notes,
+  acceptUncovered,
   idempotencyKey: z.string().nullish(),
 });
 export type SeriesRequest = z.input<typeof SeriesRequest>;
@@ -56,6 +57,7 @@ export const SeriesMove = z
     providerId: id.nullish(),
     minutes: minutes.nullish(),
     reason,
+    acceptUncovered,
     idempotencyKey: z.string().nullish(),
   })
   .refine(({ localStart, providerId, minutes }) => localStart || providerId || minutes, {

@@ -63,7 +63,12 @@ export async function scheduleSeries(scope: Scope, input: SeriesRequest): Promis
       const id = await newSeries(scope, request);
       for (const wanted of visits) {
         await claim(scope, wanted);
-        await place(scope, wanted, { notes: request.notes, key, seriesId: id });
+        await place(scope, wanted, {
+          notes: request.notes,
+          key,
+          seriesId: id,
+          acceptUncovered: request.acceptUncovered,
+        });
       }
       return id;
     });

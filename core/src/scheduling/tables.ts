@@ -1,8 +1,10 @@
 import type { ColumnType, Generated } from 'kysely';
+import type { BenefitType, BenefitUnit } from '#benefits';
 import type { Address } from '#care';
 import type { Role } from '#platform/scope';
 import type { AppointmentStatus, CancellationReason } from './appointment.ts';
 import type { ConflictRule } from './conflict.ts';
+import type { OnNoShow } from './cover-terms.ts';
 import type { CareServiceType } from './speciality.ts';
 
 type Instant = ColumnType<Date, string, string>;
@@ -64,6 +66,10 @@ declare module '#platform/database' {
       minimum_notice_minutes: number;
       horizon_days: number;
       daily_limit: number | null;
+      benefit_type: ColumnType<BenefitType | null, BenefitType | null | undefined, BenefitType | null>;
+      benefit_unit: ColumnType<BenefitUnit | null, BenefitUnit | null | undefined, BenefitUnit | null>;
+      benefit_amount: ColumnType<string | null, string | null | undefined, string | null>;
+      benefit_on_no_show: ColumnType<OnNoShow | null, OnNoShow | null | undefined, OnNoShow | null>;
       version: Generated<number>;
       updated_at: Instant;
     };
@@ -102,6 +108,10 @@ declare module '#platform/database' {
       cancellation_reason: CancellationReason | null;
       overrides: ColumnType<ConflictRule[], ConflictRule[] | undefined, ConflictRule[]>;
       series_id: string | null;
+      /** The benefit that pays, and the terms as they were when it was booked; exact, as text. */
+      benefit_id: string | null;
+      benefit_amount: string | null;
+      benefit_on_no_show: OnNoShow | null;
       version: Generated<number>;
       revision: Generated<number>;
       created_at: Instant;

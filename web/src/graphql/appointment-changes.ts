@@ -34,6 +34,7 @@ const HoldSlotInput = builder.inputType('HoldSlotInput', {
     disambiguation: t.field({ type: Disambiguation, description: 'EARLIER unless given.' }),
     minutes: t.int({ description: 'As long as the service usually is, unless given.' }),
     expiresInMinutes: t.int({ description: '1 to 15; 3 unless given.' }),
+    acceptUncovered: t.boolean({ description: 'Book it also when no benefit pays for it.' }),
   }),
 });
 
@@ -49,6 +50,7 @@ const ScheduleAppointmentInput = builder.inputType('ScheduleAppointmentInput', {
     minutes: t.int({ description: 'As long as the service usually is, unless given.' }),
     notes: t.string(),
     holdId: t.id({ description: 'Turns this hold into the appointment.' }),
+    acceptUncovered: t.boolean({ description: 'Book it also when no benefit pays for it.' }),
     override: t.field({ type: OverrideInput }),
   }),
 });
@@ -66,6 +68,7 @@ const RescheduleAppointmentInput = builder.inputType('RescheduleAppointmentInput
     minutes: t.int(),
     providerId: t.id(),
     reason: t.string(),
+    acceptUncovered: t.boolean({ description: 'Book it also when no benefit pays for it.' }),
     override: t.field({ type: OverrideInput }),
   }),
 });
@@ -151,6 +154,7 @@ builder.mutationFields((t) => ({
       reason: t.arg.string(),
       cancellationReason: t.arg({ type: CancellationReason }),
       override: t.arg({ type: OverrideInput }),
+      acceptUncovered: t.arg.boolean({ description: 'Of a correction: also when no benefit pays for it any more.' }),
       version: t.arg.int({ description: SEEN }),
       idempotencyKey: t.arg.string(),
     },

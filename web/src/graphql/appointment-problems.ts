@@ -1,3 +1,4 @@
+import { BenefitNotCovering } from '@careflex/core/benefits';
 import type { Scope } from '@careflex/core/platform/scope';
 import * as scheduling from '@careflex/core/scheduling';
 import { Appointment, AppointmentStatus, ConflictRule, readers } from './appointments.ts';
@@ -111,6 +112,7 @@ const BOOKING = [
   scheduling.AppointmentConflict,
   scheduling.ProviderUnavailable,
   scheduling.PatientNotBookable,
+  BenefitNotCovering,
 ];
 
 /** What each kind of mutation may answer instead of the appointment. */
@@ -121,7 +123,13 @@ export const PROBLEMS = {
   update: [...CHANGE, scheduling.StaleVersion],
   step: [...CHANGE, scheduling.IllegalTransition, scheduling.StaleVersion],
   /** Of one that was noted as missed, whose time somebody may have taken since. */
-  complete: [...CHANGE, scheduling.IllegalTransition, scheduling.StaleVersion, scheduling.AppointmentConflict],
+  complete: [
+    ...CHANGE,
+    scheduling.IllegalTransition,
+    scheduling.StaleVersion,
+    scheduling.AppointmentConflict,
+    BenefitNotCovering,
+  ],
   cancel: [...CHANGE, scheduling.IllegalTransition, scheduling.StaleVersion, scheduling.TooLateToChange],
   takeBack: [
     ...BOOKING,

@@ -3,6 +3,7 @@ import type { Scope } from '@careflex/core/platform/scope';
 import * as scheduling from '@careflex/core/scheduling';
 import { Appointment } from './appointments.ts';
 import { builder } from './builder.ts';
+import { ServiceCoverage, ServiceCoverageInput } from './coverage.ts';
 import { CareServiceType, Provider } from './directory.ts';
 import { IdempotencyMismatch, InvalidInput, NotFound, Problem } from './problems.ts';
 import { Done, ONE_RECORD, WRITE } from './results.ts';
@@ -72,6 +73,11 @@ const CareService = builder.objectRef<scheduling.CareService>('CareService').imp
     minimumNoticeMinutes: t.exposeInt('minimumNoticeMinutes'),
     horizonDays: t.exposeInt('horizonDays', { description: 'How many times 24 hours ahead it can be booked.' }),
     dailyLimit: t.exposeInt('dailyLimit', { nullable: true, description: 'Visits per provider and local day.' }),
+    coverage: t.expose('coverage', {
+      type: ServiceCoverage,
+      nullable: true,
+      description: 'Null: no benefit pays for it.',
+    }),
     version: t.exposeInt('version'),
     updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
   }),
@@ -205,6 +211,10 @@ const UpdateCareServiceInput = builder.inputType('UpdateCareServiceInput', {
     minimumNoticeMinutes: t.int(),
     horizonDays: t.int(),
     dailyLimit: t.int({ description: 'Null is no limit.' }),
+    coverage: t.field({
+      type: ServiceCoverageInput,
+      description: 'Null: no benefit pays for it. Visits that are booked keep their terms.',
+    }),
   }),
 });
 

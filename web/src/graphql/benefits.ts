@@ -12,8 +12,8 @@ import { ONE_RECORD, WRITE } from './results.ts';
 const staff = { staff: true } as const;
 const admin = { admin: true } as const;
 
-const BenefitType = builder.enumType('BenefitType', { values: benefits.BENEFIT_TYPES });
-const BenefitUnit = builder.enumType('BenefitUnit', { values: benefits.BENEFIT_UNITS });
+export const BenefitType = builder.enumType('BenefitType', { values: benefits.BENEFIT_TYPES });
+export const BenefitUnit = builder.enumType('BenefitUnit', { values: benefits.BENEFIT_UNITS });
 const BenefitStatus = builder.enumType('BenefitStatus', { values: benefits.BENEFIT_STATUSES });
 const EligibilityDecision = builder.enumType('EligibilityDecision', { values: benefits.DECISIONS });
 
@@ -245,6 +245,43 @@ builder.objectType(benefits.ReversalTooLarge, {
     reversible: t.field({ type: 'Decimal', resolve: ({ reversible }) => reversible.toFixed(2) }),
   }),
 });
+
+builder.objectType(benefits.BenefitNotCovering, {
+  name: 'BenefitNotCovering',
+  description: 'No benefit pays for the visit. Ask again with `acceptUncovered` to have it all the same.',
+  interfaces: [Problem],
+  authScopes: readers,
+  fields: (t) => ({
+    reasons: t.stringList({ description: 'As of checkEligibility.', resolve: ({ reasons }) => [...reasons] }),
+    available: t.field({
+      type: 'Decimal',
+      nullable: true,
+      description: 'Of the benefit that comes nearest to it.',
+      resolve: ({ available }) => available && available.toFixed(2),
+    }),
+    required: t.field({ type: 'Decimal', resolve: ({ required }) => required.toFixed(2) }),
+  }),
+});
+
+builder.objectFields(Appointment, (t) => ({
+  benefit: t.loadable({
+    type: Benefit,
+    nullable: true,
+    description: 'What pays for it: held until it has been, then spent.',
+    load: (ids: string[], { scope }) => benefitsOf(scope, ids),
+    resolve: ({ benefitId }) => benefitId,
+  }),
+  benefitAmount: t.field({
+    type: 'Decimal',
+    nullable: true,
+    resolve: ({ benefitAmount }) => benefitAmount,
+  }),
+}));
+
+async function benefitsOf(scope: Scope, ids: readonly string[]): Promise<(benefits.Benefit | null)[]> {
+  const found = await benefits.benefitsByIds(scope, ids);
+  return ids.map((id) => found.get(id) ?? null);
+}
 
 const CreateBenefitInput = builder.inputType('CreateBenefitInput', {
   fields: (t) => ({

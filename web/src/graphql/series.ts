@@ -68,6 +68,7 @@ const SeriesInput = builder.inputType('SeriesInput', {
     count: t.int({ required: true, description: '1 to 104.' }),
     except: t.field({ type: ['Date'], description: 'Local dates to leave out; they count all the same.' }),
     notes: t.string(),
+    acceptUncovered: t.boolean({ description: 'Book it also when no benefit pays for it.' }),
   }),
 });
 
@@ -83,6 +84,7 @@ const RescheduleSeriesInput = builder.inputType('RescheduleSeriesInput', {
     minutes: t.int(),
     providerId: t.id(),
     reason: t.string(),
+    acceptUncovered: t.boolean({ description: 'Book it also when no benefit pays for it.' }),
   }),
 });
 

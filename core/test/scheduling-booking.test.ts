@@ -30,6 +30,8 @@ describe('schedule', () => {
           cancellationReason: null,
           overrides: [],
           seriesId: null,
+          benefitId: null,
+          benefitAmount: null,
           version: 1,
           revision: 1,
           createdAt: scope.now,

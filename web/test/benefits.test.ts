@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { dataOf, useApi } from './support/api.ts';
-import { newPatient } from './support/visits.ts';
+import { halfHour, newPatient, newProvider } from './support/visits.ts';
 
 const api = useApi();
 const year = new Date().getFullYear();
@@ -127,5 +127,36 @@ describe('benefits over the API', () => {
     const other = await newBenefit();
     const foreign = await api.graphql('query($id: ID!) { benefit(id: $id) { id } }', { id: other.id }, { as: patient });
     assert.deepEqual(foreign.body.data, { benefit: null });
+  });
+
+  test('pay for visits of a service that says so, or let the caller accept that none does', async () => {
+    const cover = `mutation($coverage: ServiceCoverageInput) {
+      it: updateCareService(service: TRANSPORTATION, input: { coverage: $coverage }) {
+        ... on CareService { coverage { type unit amount onNoShow } } ... on Problem { code } } }`;
+    const coverage = { type: 'TRANSPORTATION', unit: 'COUNT', amount: '1', onNoShow: 'USE' };
+    const service = await run(cover, { coverage }, 'admin');
+    assert.deepEqual(service['coverage'], { ...coverage, amount: '1.00' });
+    const patientId = await newPatient(api);
+    const trips = await newBenefit({ patientId, unit: 'COUNT', allocated: '1', periodEnd: `${year + 2}-12-31` });
+    const BOOK = `mutation($input: ScheduleAppointmentInput!) { it: scheduleAppointment(input: $input) {
+      __typename ... on Appointment { id benefitAmount benefit { id held } }
+      ... on BenefitNotCovering { reasons available required } ... on Problem { code } } }`;
+    const ride = { patientId, providerId: await newProvider(api), service: 'TRANSPORTATION' };
+    const first = await run(BOOK, { input: { ...ride, startsAt: halfHour(0) } });
+    assert.deepEqual([first['benefitAmount'], first['benefit']], ['1.00', { id: trips.id, held: '1' }]);
+    const input = { ...ride, startsAt: halfHour(6) };
+    assert.deepEqual(await run(BOOK, { input }), {
+      __typename: 'BenefitNotCovering',
+      reasons: ['INSUFFICIENT'],
+      available: '0.00',
+      required: '1.00',
+      code: 'BENEFIT_NOT_COVERING',
+    });
+    const accepted = await run(BOOK, { input: { ...input, acceptUncovered: true } });
+    assert.deepEqual([accepted.__typename, accepted['benefit']], ['Appointment', null]);
+    const LEDGER = `query($id: ID!) { it: benefit(id: $id) { entries { edges { node { kind appointment { id } } } } } }`;
+    const { edges } = (await run(LEDGER, { id: trips.id }))['entries'] as { edges: object[] };
+    assert.deepEqual(edges[0], { node: { kind: 'HOLD', appointment: { id: first.id } } });
+    await run(cover, { coverage: null }, 'admin');
   });
 });

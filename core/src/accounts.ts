@@ -19,7 +19,7 @@ import { actorOf, type Credential } from './accounts/authentication.ts';
 import { refreshClient, startClient } from './accounts/client.ts';
 import { insertDemoUsers } from './accounts/demo.ts';
 import { closeUserOf, eraseUser, forget } from './accounts/erasure.ts';
-import { IdentityInUse } from './accounts/errors.ts';
+import { ApiKeyShown, IdentityInUse } from './accounts/errors.ts';
 import { deleteIdentity, insertIdentity, Subject } from './accounts/identity.ts';
 import { hashPassword, refuseWeakPassword } from './accounts/password.ts';
 import { changeOwnPassword, PasswordChange } from './accounts/password-change.ts';
@@ -36,6 +36,7 @@ import {
   lockUser,
   NewUser,
   onBehalf,
+  onceOfAnybody,
   setPassword,
   UserChanges,
   UserFilter,
@@ -51,7 +52,14 @@ import {
 export type { ApiKey, NewApiKey } from './accounts/api-key.ts';
 export type { Credential } from './accounts/authentication.ts';
 export { DEMO_PASSWORD, DEMO_USERS } from './accounts/demo.ts';
-export { AlreadyRegistered, EmailInUse, IdentityInUse, VerificationFailed, WrongPassword } from './accounts/errors.ts';
+export {
+  AlreadyRegistered,
+  ApiKeyShown,
+  EmailInUse,
+  IdentityInUse,
+  VerificationFailed,
+  WrongPassword,
+} from './accounts/errors.ts';
 export { hashPassword, verifyPassword } from './accounts/password.ts';
 export type { PasswordChange } from './accounts/password-change.ts';
 export type { Registration } from './accounts/registration.ts';
@@ -150,14 +158,24 @@ export async function logout(scope: Scope): Promise<void> {
   });
 }
 
-/** Ends one session: of one's own, or for an admin anybody's. Throws NotFound, Forbidden. */
-export async function revokeSession(scope: Scope, sessionId: string): Promise<void> {
+export interface Repeatable {
+  /** The same key and the same input do nothing again. */
+  readonly idempotencyKey?: string | null | undefined;
+}
+
+/** Ends one session: of one's own, or for an admin anybody's. Throws NotFound, IdempotencyMismatch, Forbidden. */
+export async function revokeSession(
+  scope: Scope,
+  sessionId: string,
+  { idempotencyKey: key }: Repeatable = {},
+): Promise<void> {
   const id = idOf(sessionId);
   await permit(scope, 'session.revoke', { type: 'Session', id });
-  await transact(scope, async (scope) => {
+  await onceOfAnybody(scope, { key, operation: 'session.revoke', input: { id } }, async (scope) => {
     const ended = await sessionRows.endSessions(scope, { id });
     if (ended.length === 0) throw new NotFound('The session');
     await record(scope, 'session.revoke', { type: 'Session', id });
+    return id;
   });
 }
 
@@ -200,41 +218,63 @@ export async function users(scope: Scope, input: UserFilter = {}): Promise<Page<
 
 /**
  * Changes role, grant to override, or whether the user is disabled. Who loses a right by it is signed out. Nobody
- * changes themselves: so one admin is always left. Throws NotFound, InvalidInput, Unauthenticated, Forbidden.
+ * changes themselves: so one admin is always left. Throws NotFound, InvalidInput, IdempotencyMismatch,
+ * Unauthenticated, Forbidden.
  */
 export async function updateUser(scope: Scope, userId: string, input: UserChanges): Promise<User> {
   const id = idOf(userId);
-  const changes = parse(UserChanges, input);
+  const { idempotencyKey: key, ...changes } = parse(UserChanges, input);
   await permit(scope, 'user.update', { type: 'User', id, allowed: id !== scope.actor.id });
   return transact(scope, async (scope) => {
-    const { user, changed } = await changeUser(scope, await lockUser(scope, id), changes);
-    await record(scope, 'user.update', { type: 'User', id, changedFields: changed });
-    if (changed.length > 0) await emit(scope, 'user.updated', { userId: id });
-    return user;
+    await once(scope, { key, operation: 'user.update', input: { id, ...changes } }, async () => {
+      const changed = await changeUser(scope, await lockUser(scope, id), changes);
+      await record(scope, 'user.update', { type: 'User', id, changedFields: changed });
+      if (changed.length > 0) await emit(scope, 'user.updated', { userId: id });
+      return id;
+    });
+    return toUser(scope, await getUser(scope, id));
   });
 }
 
-/** Gives somebody else a new password and signs them out. Throws NotFound, InvalidInput, RateLimited, Forbidden. */
-export async function resetPassword(scope: Scope, userId: string, newPassword: string): Promise<void> {
+/**
+ * Gives somebody else a new password and signs them out. Throws NotFound, InvalidInput, IdempotencyMismatch,
+ * RateLimited, Forbidden.
+ */
+export async function resetPassword(
+  scope: Scope,
+  userId: string,
+  { newPassword, idempotencyKey: key }: { newPassword: string } & Repeatable,
+): Promise<void> {
   const id = idOf(userId);
   await permit(scope, 'user.resetPassword', { type: 'User', id, allowed: id !== scope.actor.id });
   const user = await transact(scope, async (scope) => toUser(scope, await getUser(scope, id)));
   refuseWeakPassword(newPassword, { ...user, path: 'newPassword' });
   const passwordHash = await hashPassword(newPassword);
-  await transact(scope, async (scope) => {
-    await setPassword(scope, await getUser(scope, id), { passwordHash });
-    await record(scope, 'user.resetPassword', { type: 'User', id, changedFields: ['password'] });
-  });
+  await transact(scope, (scope) =>
+    once(scope, { key, operation: 'user.resetPassword', input: { id, newPassword } }, async () => {
+      await setPassword(scope, await getUser(scope, id), { passwordHash });
+      await record(scope, 'user.resetPassword', { type: 'User', id, changedFields: ['password'] });
+      return id;
+    }),
+  );
 }
 
-/** Ends every session of a user, API keys too. Returns how many. Throws NotFound, Forbidden. */
-export async function revokeUserSessions(scope: Scope, of: string): Promise<number> {
+/** Ends every session of a user, API keys too. Returns how many. Throws NotFound, IdempotencyMismatch, Forbidden. */
+export async function revokeUserSessions(
+  scope: Scope,
+  of: string,
+  { idempotencyKey: key }: Repeatable = {},
+): Promise<number> {
   const userId = idOf(of);
   await permit(scope, 'session.revokeAll', { type: 'User', id: userId });
   return transact(scope, async (scope) => {
-    await getUser(scope, userId);
-    const ended = await sessionRows.endSessions(scope, { userId });
-    await record(scope, 'session.revokeAll', { type: 'User', id: userId, resourceIds: ended });
+    let ended: readonly string[] = [];
+    await once(scope, { key, operation: 'session.revokeAll', input: { userId } }, async () => {
+      await getUser(scope, userId);
+      ended = await sessionRows.endSessions(scope, { userId });
+      await record(scope, 'session.revokeAll', { type: 'User', id: userId, resourceIds: ended });
+      return userId;
+    });
     return ended.length;
   });
 }
@@ -248,14 +288,24 @@ export async function userNames(scope: Scope, ids: readonly string[]): Promise<R
   });
 }
 
-/** Makes an API key for a user. The key itself is in this answer and nowhere else. Throws NotFound, InvalidInput, Forbidden. */
+/**
+ * Makes an API key for a user. The key itself is in this answer and nowhere else, so a repeat cannot give it again.
+ * Throws NotFound, InvalidInput, {@link ApiKeyShown}, IdempotencyMismatch, Forbidden.
+ */
 export async function createApiKey(scope: Scope, input: NewApiKey): Promise<{ key: string; apiKey: ApiKey }> {
-  const wanted = parse(NewApiKey, input);
+  const { idempotencyKey: key, ...wanted } = parse(NewApiKey, input);
   await permit(scope, 'apiKey.create', { type: 'ApiKey' });
   return transact(scope, async (scope) => {
-    const made = await insertApiKey(scope, wanted);
-    await record(scope, 'apiKey.create', { type: 'ApiKey', id: made.apiKey.id });
-    return made;
+    const made: { key: string; apiKey: ApiKey }[] = [];
+    const id = await once(scope, { key, operation: 'apiKey.create', input: wanted }, async () => {
+      const it = await insertApiKey(scope, wanted);
+      await record(scope, 'apiKey.create', { type: 'ApiKey', id: it.apiKey.id });
+      made.push(it);
+      return it.apiKey.id;
+    });
+    const [first] = made;
+    if (first === undefined) throw new ApiKeyShown(id);
+    return first;
   });
 }
 
@@ -270,27 +320,41 @@ export async function apiKeys(scope: Scope, input: PageInput = {}): Promise<Page
   });
 }
 
-/** Ends an API key. Throws NotFound, Forbidden. */
-export async function revokeApiKey(scope: Scope, keyId: string): Promise<void> {
+/** Ends an API key. Throws NotFound, IdempotencyMismatch, Forbidden. */
+export async function revokeApiKey(
+  scope: Scope,
+  keyId: string,
+  { idempotencyKey: key }: Repeatable = {},
+): Promise<void> {
   const id = idOf(keyId);
   await permit(scope, 'apiKey.revoke', { type: 'ApiKey', id });
-  await transact(scope, async (scope) => {
-    const ended = await sessionRows.endSessions(scope, { id, kinds: ['api_key'] });
-    if (ended.length === 0) throw new NotFound('The API key');
-    await record(scope, 'apiKey.revoke', { type: 'ApiKey', id });
-  });
+  await transact(scope, (scope) =>
+    once(scope, { key, operation: 'apiKey.revoke', input: { id } }, async () => {
+      const ended = await sessionRows.endSessions(scope, { id, kinds: ['api_key'] });
+      if (ended.length === 0) throw new NotFound('The API key');
+      await record(scope, 'apiKey.revoke', { type: 'ApiKey', id });
+      return id;
+    }),
+  );
 }
 
-/** Says which user an issuer's subject is. Throws NotFound, InvalidInput, IdentityInUse, Forbidden. */
-export async function linkIdentity(scope: Scope, of: string, input: Subject): Promise<void> {
+/** Says which user an issuer's subject is. Throws NotFound, InvalidInput, IdentityInUse, IdempotencyMismatch, Forbidden. */
+export async function linkIdentity(
+  scope: Scope,
+  of: string,
+  { idempotencyKey: key, ...input }: Subject & Repeatable,
+): Promise<void> {
   const userId = idOf(of);
   const subject = parse(Subject, input);
   await permit(scope, 'user.link', { type: 'User', id: userId });
-  await transact(scope, async (scope) => {
-    await getUser(scope, userId);
-    if (!(await insertIdentity(scope, userId, subject))) throw new IdentityInUse();
-    await record(scope, 'user.link', { type: 'User', id: userId });
-  });
+  await transact(scope, (scope) =>
+    once(scope, { key, operation: 'user.link', input: { userId, ...subject } }, async () => {
+      await getUser(scope, userId);
+      if (!(await insertIdentity(scope, userId, subject))) throw new IdentityInUse();
+      await record(scope, 'user.link', { type: 'User', id: userId });
+      return userId;
+    }),
+  );
 }
 
 /** Undoes that, and ends what the issuer's tokens began. Throws NotFound, InvalidInput, Forbidden. */

@@ -21,7 +21,7 @@ const MATRIX: Record<string, { may: readonly string[]; call: (scope: Scope) => P
   },
   users: { may: ADMINS, call: (scope) => accounts.users(scope) },
   updateUser: { may: ADMINS, call: (scope) => accounts.updateUser(scope, id, { disabled: true }) },
-  resetPassword: { may: ADMINS, call: (scope) => accounts.resetPassword(scope, id, PASSWORD) },
+  resetPassword: { may: ADMINS, call: (scope) => accounts.resetPassword(scope, id, { newPassword: PASSWORD }) },
   revokeUserSessions: { may: ADMINS, call: (scope) => accounts.revokeUserSessions(scope, id) },
   createApiKey: {
     may: ADMINS,
@@ -69,7 +69,7 @@ describe('policy', () => {
       const admin = as(scope, 'admin');
       const calls = [
         () => accounts.updateUser(admin, 'x', { disabled: true }),
-        () => accounts.resetPassword(admin, 'x', PASSWORD),
+        () => accounts.resetPassword(admin, 'x', { newPassword: PASSWORD }),
         () => accounts.revokeUserSessions(admin, 'x'),
         () => accounts.revokeSession(admin, 'x'),
         () => accounts.revokeApiKey(admin, 'x'),
@@ -130,7 +130,7 @@ describe('an API key', () => {
       const subject = { issuer: 'https://issuer.example', subject: 's' };
       const { id } = await newUser(scope, { password: null });
       await assert.rejects(accounts.createApiKey(machine, key), Forbidden);
-      await assert.rejects(accounts.resetPassword(machine, id, PASSWORD), Forbidden);
+      await assert.rejects(accounts.resetPassword(machine, id, { newPassword: PASSWORD }), Forbidden);
       await assert.rejects(accounts.createUser(machine, another), Forbidden);
       await assert.rejects(accounts.updateUser(machine, id, { role: 'admin' }), Forbidden);
       await assert.rejects(accounts.linkIdentity(machine, id, subject), Forbidden);

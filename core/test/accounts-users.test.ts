@@ -159,7 +159,7 @@ describe('updateUser', () => {
       const { scope: mine, actor } = await signedIn(scope, await newUser(scope, { role: 'admin' }));
       for (const id of [actor.id, actor.id.toUpperCase()]) {
         await assert.rejects(accounts.updateUser(mine, id, { role: 'agent' }), Forbidden);
-        await assert.rejects(accounts.resetPassword(mine, id, PASSWORD), Forbidden);
+        await assert.rejects(accounts.resetPassword(mine, id, { newPassword: PASSWORD }), Forbidden);
       }
       await assert.rejects(accounts.updateUser(mine, randomUUID(), { disabled: true }), NotFound);
     }),
@@ -193,8 +193,8 @@ describe('resetPassword', () => {
     sandboxed(async (scope) => {
       const user = await newUser(scope);
       const { scope: mine } = await signedIn(scope, user);
-      await assert.rejects(accounts.resetPassword(as(scope, 'admin'), user.id, 'short'), InvalidInput);
-      await accounts.resetPassword(as(scope, 'admin'), user.id, 'copper meadow station');
+      await assert.rejects(accounts.resetPassword(as(scope, 'admin'), user.id, { newPassword: 'short' }), InvalidInput);
+      await accounts.resetPassword(as(scope, 'admin'), user.id, { newPassword: 'copper meadow station' });
       await assert.rejects(accounts.me(mine), Unauthenticated);
       await accounts.login(scope, { email: user.email, password: 'copper meadow station' });
     }),

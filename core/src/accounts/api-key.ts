@@ -35,13 +35,14 @@ export const NewApiKey = z.object({
     .min(1, 'expected at least one action')
     .max(50, 'expected at most 50 actions'),
   expiresInDays: z.int().min(1, 'expected at least a day').max(366, 'expected at most 366 days'),
+  idempotencyKey: z.string().nullish(),
 });
 export type NewApiKey = z.input<typeof NewApiKey>;
 
 /** Throws NotFound for a user that is disabled or not there, InvalidInput for a patient. */
 export async function insertApiKey(
   scope: Scope,
-  { userId, name, scopes, expiresInDays }: z.output<typeof NewApiKey>,
+  { userId, name, scopes, expiresInDays }: Omit<z.output<typeof NewApiKey>, 'idempotencyKey'>,
 ): Promise<{ key: string; apiKey: ApiKey }> {
   const user = await scope.db
     .selectFrom('users')

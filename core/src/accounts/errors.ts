@@ -1,5 +1,15 @@
 import { DomainError } from '#platform/errors';
 
+/** This key was made by an earlier call with the same idempotency key; nothing is made again. */
+export class ApiKeyShown extends DomainError {
+  readonly code = 'API_KEY_SHOWN';
+  readonly apiKeyId: string;
+  constructor(apiKeyId: string) {
+    super('The key was made, and shown that once; if its answer was lost, revoke it and make another');
+    this.apiKeyId = apiKeyId;
+  }
+}
+
 /** Another user has this e-mail address. */
 export class EmailInUse extends DomainError {
   readonly code = 'EMAIL_IN_USE';

@@ -3,6 +3,7 @@ import { sql, type Updateable } from 'kysely';
 import { z } from 'zod';
 import type { Database } from '#platform/database';
 import { InvalidInput, NotFound, Unauthenticated } from '#platform/errors';
+import { type Once, once } from '#platform/idempotency';
 import { isPrintable, isUuid, NOT_PRINTABLE } from '#platform/input';
 import { decodeCursor, type Page, PageInput, toPage } from '#platform/page';
 import { asSystem, type Scope, transact } from '#platform/scope';
@@ -45,8 +46,10 @@ export const UserChanges = z.object({
   role: staffRole.optional(),
   disabled: z.boolean().optional(),
   mayOverride: z.boolean().optional(),
+  idempotencyKey: z.string().nullish(),
 });
 export type UserChanges = z.input<typeof UserChanges>;
+type Changes = Omit<z.output<typeof UserChanges>, 'idempotencyKey'>;
 
 export const UserFilter = PageInput.extend({ role: z.enum(['admin', 'agent', 'patient', 'auditor']).nullish() });
 export type UserFilter = z.input<typeof UserFilter>;
@@ -110,15 +113,11 @@ export async function findUsers(scope: Scope, filter: z.output<typeof UserFilter
   return toPage(await query.execute(), first, { node: (row) => toUser(scope, row), key: (row) => [row.id] });
 }
 
-/** Whoever loses a right by the change also loses every session, in which the right would live on. `changed` names fields. */
-export async function changeUser(
-  scope: Scope,
-  row: ReadableUser,
-  changes: z.output<typeof UserChanges>,
-): Promise<{ user: User; changed: readonly string[] }> {
+/** Whoever loses a right by the change also loses every session, in which the right would live on. Names the fields. */
+export async function changeUser(scope: Scope, row: ReadableUser, changes: Changes): Promise<readonly string[]> {
   const change = toChange(scope, row, changes);
   const changed = Object.keys(change);
-  if (changed.length === 0) return { user: toUser(scope, row), changed };
+  if (changed.length === 0) return changed;
   const updated = await scope.db
     .updateTable('users')
     .set({ ...change, updated_at: scope.now.toString() })
@@ -127,15 +126,11 @@ export async function changeUser(
     .executeTakeFirstOrThrow();
   const losesOverride = row.can_override && !updated.can_override;
   if (updated.role !== row.role || updated.disabled_at || losesOverride) await endSessions(scope, { userId: row.id });
-  return { user: toUser(scope, updated), changed };
+  return changed;
 }
 
 /** What the changes change. Throws InvalidInput where the result would make no sense. */
-function toChange(
-  scope: Scope,
-  row: ReadableUser,
-  changes: z.output<typeof UserChanges>,
-): Updateable<Database['users']> {
+function toChange(scope: Scope, row: ReadableUser, changes: Changes): Updateable<Database['users']> {
   const role = changes.role ?? row.role;
   refuseNonsense(row, { ...changes, role });
   const can_override = role === 'agent' && (changes.mayOverride ?? row.can_override);
@@ -170,6 +165,18 @@ export async function setPassword(
     .where('id', '=', row.id)
     .execute();
   await endSessions(scope, { userId: row.id, except: except ?? null, kinds: PEOPLE });
+}
+
+/** Once per key, as the actor, whose role may have no right to the keys: the system keeps them by whose they are. */
+export async function onceOfAnybody(
+  scope: Scope,
+  { operation, ...of }: Once,
+  work: (scope: Scope) => Promise<string>,
+): Promise<void> {
+  const { actor } = scope;
+  await onBehalf(scope, (scope) =>
+    once(scope, { ...of, operation: `${operation} ${actor.id}` }, () => transact({ ...scope, actor }, work)),
+  );
 }
 
 /** The system does `work`, once the actor's session has proven to be alive. */

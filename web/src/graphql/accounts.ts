@@ -4,7 +4,7 @@ import type { Scope } from '@careflex/core/platform/scope';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { Patient } from './patients.ts';
-import { InvalidInput, NotFound, Problem } from './problems.ts';
+import { IdempotencyMismatch, InvalidInput, NotFound, Problem } from './problems.ts';
 import { Done, ONE_RECORD, WRITE } from './results.ts';
 import { UserRole } from './roles.ts';
 
@@ -191,10 +191,10 @@ builder.mutationFields((t) => ({
     description: 'Ends one of your sessions; for an admin, anybody’s.',
     authScopes: { user: true },
     complexity: WRITE,
-    errors: { types: [NotFound] },
-    args: { id: t.arg.id({ required: true }) },
-    resolve: async (_root, { id }, { scope }) => {
-      await accounts.revokeSession(scope, id);
+    errors: { types: [NotFound, IdempotencyMismatch] },
+    args: { id: t.arg.id({ required: true }), idempotencyKey: t.arg.string() },
+    resolve: async (_root, { id, idempotencyKey }, { scope }) => {
+      await accounts.revokeSession(scope, id, { idempotencyKey });
       return { id };
     },
   }),

@@ -47,6 +47,13 @@ const CreatedApiKey = builder.objectRef<{ key: string; apiKey: accounts.ApiKey }
   }),
 });
 
+builder.objectType(accounts.ApiKeyShown, {
+  name: 'ApiKeyShown',
+  description: 'The key was made by an earlier call with this idempotency key, and shown that once.',
+  interfaces: [Problem],
+  authScopes: admin,
+  fields: (t) => ({ apiKeyId: t.exposeID('apiKeyId') }),
+});
 builder.objectType(accounts.IdentityInUse, { name: 'IdentityInUse', interfaces: [Problem], authScopes: admin });
 
 builder.queryFields((t) => ({
@@ -117,19 +124,28 @@ builder.mutationFields((t) => ({
     description: 'Whoever loses a right by it is signed out. Nobody changes themselves.',
     authScopes: admin,
     complexity: WRITE,
-    errors: { types: [NotFound, InvalidInput] },
-    args: { id: t.arg.id({ required: true }), input: t.arg({ type: UpdateUserInput, required: true }) },
-    resolve: (_root, { id, input }, { scope }) => accounts.updateUser(scope, id, input as accounts.UserChanges),
+    errors: { types: [NotFound, InvalidInput, IdempotencyMismatch] },
+    args: {
+      id: t.arg.id({ required: true }),
+      input: t.arg({ type: UpdateUserInput, required: true }),
+      idempotencyKey: t.arg.string(),
+    },
+    resolve: (_root, { id, input, idempotencyKey }, { scope }) =>
+      accounts.updateUser(scope, id, { ...input, idempotencyKey } as accounts.UserChanges),
   }),
   resetPassword: t.field({
     type: Done,
     description: 'Gives somebody else a new password and signs them out.',
     authScopes: admin,
     complexity: WRITE,
-    errors: { types: [NotFound, InvalidInput] },
-    args: { userId: t.arg.id({ required: true }), newPassword: t.arg.string({ required: true }) },
-    resolve: async (_root, { userId, newPassword }, { scope }) => {
-      await accounts.resetPassword(scope, userId, newPassword);
+    errors: { types: [NotFound, InvalidInput, IdempotencyMismatch] },
+    args: {
+      userId: t.arg.id({ required: true }),
+      newPassword: t.arg.string({ required: true }),
+      idempotencyKey: t.arg.string(),
+    },
+    resolve: async (_root, { userId, ...reset }, { scope }) => {
+      await accounts.resetPassword(scope, userId, reset);
       return { id: userId };
     },
   }),
@@ -138,10 +154,10 @@ builder.mutationFields((t) => ({
     description: 'Ends every session of a user, API keys too.',
     authScopes: admin,
     complexity: WRITE,
-    errors: { types: [NotFound] },
-    args: { userId: t.arg.id({ required: true }) },
-    resolve: async (_root, { userId }, { scope }) => {
-      await accounts.revokeUserSessions(scope, userId);
+    errors: { types: [NotFound, IdempotencyMismatch] },
+    args: { userId: t.arg.id({ required: true }), idempotencyKey: t.arg.string() },
+    resolve: async (_root, { userId, idempotencyKey }, { scope }) => {
+      await accounts.revokeUserSessions(scope, userId, { idempotencyKey });
       return { id: userId };
     },
   }),
@@ -152,18 +168,21 @@ builder.mutationFields((t) => ({
     type: CreatedApiKey,
     authScopes: admin,
     complexity: WRITE,
-    errors: { types: [NotFound, InvalidInput] },
-    args: { input: t.arg({ type: CreateApiKeyInput, required: true }) },
-    resolve: (_root, { input }, { scope }) => accounts.createApiKey(scope, input),
+    description:
+      'The key is shown once: a repeat with the same idempotency key answers ApiKeyShown, and makes nothing.',
+    errors: { types: [NotFound, InvalidInput, accounts.ApiKeyShown, IdempotencyMismatch] },
+    args: { input: t.arg({ type: CreateApiKeyInput, required: true }), idempotencyKey: t.arg.string() },
+    resolve: (_root, { input, idempotencyKey }, { scope }) =>
+      accounts.createApiKey(scope, { ...input, idempotencyKey }),
   }),
   revokeApiKey: t.field({
     type: Done,
     authScopes: admin,
     complexity: WRITE,
-    errors: { types: [NotFound] },
-    args: { id: t.arg.id({ required: true }) },
-    resolve: async (_root, { id }, { scope }) => {
-      await accounts.revokeApiKey(scope, id);
+    errors: { types: [NotFound, IdempotencyMismatch] },
+    args: { id: t.arg.id({ required: true }), idempotencyKey: t.arg.string() },
+    resolve: async (_root, { id, idempotencyKey }, { scope }) => {
+      await accounts.revokeApiKey(scope, id, { idempotencyKey });
       return { id };
     },
   }),
@@ -172,10 +191,14 @@ builder.mutationFields((t) => ({
     description: 'Says which user an OpenID Connect issuer’s subject is.',
     authScopes: admin,
     complexity: WRITE,
-    errors: { types: [NotFound, InvalidInput, accounts.IdentityInUse] },
-    args: { userId: t.arg.id({ required: true }), identity: t.arg({ type: IdentityInput, required: true }) },
-    resolve: async (_root, { userId, identity }, { scope }) => {
-      await accounts.linkIdentity(scope, userId, identity);
+    errors: { types: [NotFound, InvalidInput, accounts.IdentityInUse, IdempotencyMismatch] },
+    args: {
+      userId: t.arg.id({ required: true }),
+      identity: t.arg({ type: IdentityInput, required: true }),
+      idempotencyKey: t.arg.string(),
+    },
+    resolve: async (_root, { userId, identity, idempotencyKey }, { scope }) => {
+      await accounts.linkIdentity(scope, userId, { ...identity, idempotencyKey });
       return { id: userId };
     },
   }),

@@ -35,6 +35,18 @@ async function everyPage(scope: Scope, query: string, first: number): Promise<st
 }
 
 describe('searchPatients', () => {
+  test(
+    'finds names that begin with a single Han character, and wants two letters of any other script',
+    sandboxed(async (scope) => {
+      await named(scope, '小明/李', '李娜/王', 'Jo/Li', '明/歐陽');
+      assert.deepEqual((await search(scope, '李')).toSorted(), ['小明 李', '李娜 王']);
+      assert.deepEqual(await search(scope, '李 小'), ['小明 李']);
+      assert.deepEqual(await search(scope, '歐'), ['明 歐陽']);
+      assert.deepEqual(await search(scope, '陽'), []);
+      for (const query of ['l', 'é', 'り']) await assert.rejects(search(scope, query), InvalidInput);
+    }),
+  );
+
   const NAMES = [
     "José/O'Brien/1980-01-02",
     'Mary Jane/Smith-Jones',

@@ -52,7 +52,7 @@ function fieldReadings(text: string): string[][] {
 }
 
 /** Lengths of the prefixes that have a list of their own. A query between two of them takes the shorter one's. */
-export const MIN_PREFIX = 2;
+const MIN_PREFIX = 2;
 const PREFIX_LENGTHS = [MIN_PREFIX, 3, 4, 6];
 const MIN_SOUND = 3;
 
@@ -126,9 +126,18 @@ export function soundsOf(word: string): string[] {
   return [...new Set([first, second])].filter((code) => code !== '');
 }
 
+/** A Han character alone is often a whole family name, and there are thousands of them. */
+const HAN = /^\p{Script=Han}/u;
+
+/** Whether this is enough of a name to look for. */
+export function isBeginning(words: readonly string[]): boolean {
+  return words.join('').length >= MIN_PREFIX || words.some((word) => HAN.test(word));
+}
+
 function prefixesOf(word: string): string[] {
   const letters = Array.from(word);
-  return PREFIX_LENGTHS.filter((length) => length <= letters.length).map((length) => letters.slice(0, length).join(''));
+  const lengths = HAN.test(word) ? [1, ...PREFIX_LENGTHS] : PREFIX_LENGTHS;
+  return lengths.filter((length) => length <= letters.length).map((length) => letters.slice(0, length).join(''));
 }
 
 /** Lengths at which the beginnings of two words have a list together: short for "jo sm", long for "john smith". */

@@ -12,7 +12,7 @@ import { InvalidInput } from '#platform/errors';
 import { type Page, decodeCursor, toPage } from '#platform/page';
 import type { Scope } from '#platform/scope';
 import { SearchExpired } from './errors.ts';
-import { MIN_PREFIX, type Test, keywordsFor, passes, readingsOf, soundsOf, wordsOf } from './names.ts';
+import { isBeginning, type Test, keywordsFor, passes, readingsOf, soundsOf, wordsOf } from './names.ts';
 import type { Patient } from './patient.ts';
 import { PATIENT_COLUMNS, toPatient } from './record.ts';
 import { type Pointer, countsOf, entriesOf, useIndex } from './search-index.ts';
@@ -40,7 +40,7 @@ export function parseQuery({ clinic }: Scope, text: string): Query {
   if (words.some((word) => /^\p{N}+$/u.test(word))) {
     throw issue(`expected names, and digits only as a date of birth such as ${example}`);
   }
-  if (words.join('').length < MIN_PREFIX) throw issue('expected at least two letters of a name');
+  if (!isBeginning(words)) throw issue('expected at least two letters of a name');
   if (words.length > MAX_WORDS) throw issue(`expected at most ${MAX_WORDS} words`);
   return { words, dateOfBirth: dates[0]?.iso ?? null };
 }

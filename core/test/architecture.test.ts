@@ -20,6 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   platform: [],
   integrations: [],
   audit: [],
+  operations: ['audit'],
   care: ['audit'],
   benefits: ['audit', 'care'],
   accounts: ['audit', 'care'],

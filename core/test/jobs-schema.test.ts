@@ -46,8 +46,15 @@ describe('the schema of the jobs', () => {
 const MAY: Record<string, readonly string[]> = {
   job_queues: ['SELECT', 'UPDATE paused_at'],
   job_attempts: [
-    ...['DELETE', 'INSERT', 'SELECT', 'UPDATE alive_at', 'UPDATE ended_at', 'UPDATE error_class', 'UPDATE node'],
-    ...['UPDATE outcome', 'UPDATE started_at'],
+    'DELETE',
+    'INSERT',
+    'SELECT',
+    'UPDATE alive_at',
+    'UPDATE ended_at',
+    'UPDATE error_class',
+    'UPDATE node',
+    'UPDATE outcome',
+    'UPDATE started_at',
   ],
   job_schedules: ['SELECT', 'UPDATE last_due_at', 'UPDATE last_fired_at', 'UPDATE last_job_id', 'UPDATE next_at'],
 };

@@ -2,6 +2,7 @@
 import * as audit from '@careflex/core/audit';
 import type { App } from '@careflex/core/app';
 import { poolCounts } from '@careflex/core/platform/database';
+import { LATELY_MINUTES, queueActivity } from '@careflex/core/platform/job-overview';
 import { queueCounts } from '@careflex/core/platform/jobs';
 import { type Scope, SYSTEM } from '@careflex/core/platform/scope';
 import type { LiveConnections } from './live.ts';
@@ -19,15 +20,7 @@ export function readingsOf(app: App, live: LiveConnections): Reading[] {
         return Object.entries(counts).map(([state, value]) => ({ labels: { state }, value }));
       },
     },
-    {
-      name: 'careflex_jobs',
-      help: 'Unfinished jobs by queue and state',
-      labels: ['queue', 'state'],
-      async read() {
-        const counts = await queueCounts(system());
-        return counts.map(({ queue, state, jobs }) => ({ labels: { queue, state }, value: jobs }));
-      },
-    },
+    ...jobReadings(system),
     {
       name: 'careflex_audit_seal_lag_seconds',
       help: 'Age of the oldest audit entry that is not sealed yet',
@@ -42,6 +35,56 @@ export function readingsOf(app: App, live: LiveConnections): Reading[] {
       name: 'careflex_live_connections',
       help: 'Open sockets and streams of this process',
       read: async () => [{ value: live.size }],
+    },
+  ];
+}
+
+function jobReadings(system: () => Scope): Reading[] {
+  return [
+    {
+      name: 'careflex_jobs',
+      help: 'Unfinished jobs by queue and state',
+      labels: ['queue', 'state'],
+      async read() {
+        const counts = await queueCounts(system());
+        return counts.map(({ queue, state, jobs }) => ({ labels: { queue, state }, value: jobs }));
+      },
+    },
+    {
+      name: 'careflex_job_attempts',
+      help: `Attempts of the last ${LATELY_MINUTES} minutes by queue: started, completed, failed`,
+      labels: ['queue', 'what'],
+      async read() {
+        const activities = await queueActivity(system());
+        return activities.flatMap(({ queue, started, completed, failed }) =>
+          Object.entries({ started, completed, failed }).map(([what, value]) => ({ labels: { queue, what }, value })),
+        );
+      },
+    },
+    {
+      name: 'careflex_job_duration_seconds',
+      help: `How long the attempts took that ended in the last ${LATELY_MINUTES} minutes`,
+      labels: ['queue', 'quantile'],
+      async read() {
+        const activities = await queueActivity(system());
+        return activities.flatMap(({ queue, medianSeconds, p99Seconds }) =>
+          Object.entries({ '0.5': medianSeconds, '0.99': p99Seconds }).flatMap(([quantile, value]) =>
+            value === null ? [] : [{ labels: { queue, quantile }, value }],
+          ),
+        );
+      },
+    },
+    {
+      name: 'careflex_job_oldest_waiting_seconds',
+      help: 'How long the oldest job waits that may start, 0 where none does',
+      labels: ['queue'],
+      async read() {
+        const activities = await queueActivity(system());
+        return activities.map(({ queue, oldestWaitingSeconds }) => ({
+          labels: { queue },
+          value: oldestWaitingSeconds ?? 0,
+        }));
+      },
     },
   ];
 }

@@ -220,6 +220,17 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
     ask: 'mutation { it: adjustBenefit(benefitId: "ID", input: { amount: "1", direction: ADD, reason: "r" }) { __typename } }',
     roles: ['admin'],
   },
+  queues: { ask: '{ it: queues { name } }', roles: ['admin'] },
+  jobs: { ask: '{ it: jobs { edges { cursor } } }', roles: ['admin'] },
+  job: { ask: '{ it: job(id: "ID") { id } }', roles: ['admin'] },
+  schedules: { ask: '{ it: schedules { name } }', roles: ['admin'] },
+  retryJob: { ask: 'mutation { it: retryJob(id: "ID") { __typename } }', roles: ['admin'] },
+  cancelJob: { ask: 'mutation { it: cancelJob(id: "ID") { __typename } }', roles: ['admin'] },
+  discardJob: { ask: 'mutation { it: discardJob(id: "ID") { __typename } }', roles: ['admin'] },
+  redriveDeadLetters: { ask: 'mutation { it: redriveDeadLetters { __typename } }', roles: ['admin'] },
+  pauseQueue: { ask: 'mutation { it: pauseQueue(name: "ID") { __typename } }', roles: ['admin'] },
+  resumeQueue: { ask: 'mutation { it: resumeQueue(name: "ID") { __typename } }', roles: ['admin'] },
+  runScheduleNow: { ask: 'mutation { it: runScheduleNow(name: "ID") { __typename } }', roles: ['admin'] },
 };
 /** Open to everybody, or about the caller alone. */
 const WITHOUT_RECORD = ['me', 'requestVerification', 'register', 'login', 'refreshToken', 'logout', 'changePassword'];

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { getConstructionPlans, getMigrationPlans } from 'pg-boss';
 import boss from 'pg-boss/package.json' with { type: 'json' };
 import { declareSchedules, type Schedule } from './job-schedules.ts';
-import { type JobsOptions, JOBS_SCHEMA, openBoss } from './jobs.ts';
+import { DEAD_LETTERS, type JobsOptions, JOBS_SCHEMA, openBoss } from './jobs.ts';
 import type { Log } from './log.ts';
 
 /** What a queue may do over all processes, exactly; see `take_jobs()`. */
@@ -31,9 +31,6 @@ export interface Declarations {
   readonly queues: Readonly<Record<string, QueueRules>>;
   readonly schedules: readonly Schedule[];
 }
-
-/** Where a job ends that failed for good. It has no worker; its length is a metric. */
-export const DEAD_LETTERS = 'dead-letter';
 
 /** The worker ends a job in time. This is for a worker that cannot. */
 const EXPIRY_MARGIN_SECONDS = 30;

@@ -40,6 +40,9 @@ export interface Jobs {
   enqueueAll<Q extends Queue>(scope: Scope, queue: Q, jobs: readonly NewJob<Q>[]): Promise<void>;
 }
 
+/** Where a job ends that failed for good. It has no worker; its length is a metric. */
+export const DEAD_LETTERS = 'dead-letter';
+
 /** The channel on which workers hear of queues that must start quickly; the payload is the queue's name. */
 export const JOBS_CHANNEL = 'jobs';
 

@@ -12,6 +12,7 @@ import './presence.ts';
 import './series.ts';
 import './day-board.ts';
 import './availability.ts';
+import './jobs.ts';
 import './benefits.ts';
 import './templates.ts';
 import './consents.ts';

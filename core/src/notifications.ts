@@ -59,6 +59,15 @@ export {
   type Reason,
   REASONS,
 } from './notifications/message.ts';
+export { type Forecast, forecastsOf } from './notifications/forecast.ts';
+export {
+  findNotification,
+  getNotification,
+  notificationsOfAppointments,
+  notificationsOfPatients,
+  type ShownNotification,
+} from './notifications/notification-list.ts';
+export { NotPlanned, sendNow } from './notifications/send-now.ts';
 export { followPatient, followVisit } from './notifications/ledger.ts';
 export { plan, type Planned, type PlannedVisit, type Recipient } from './notifications/planner.ts';
 export {

@@ -57,6 +57,11 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
     roles: ['admin'],
   },
   appointment: { ask: '{ it: appointment(id: "ID") { id } }', roles: ['admin', 'agent', 'patient'] },
+  notification: { ask: '{ it: notification(id: "ID") { id } }', roles: ['admin', 'agent', 'patient'] },
+  sendNow: {
+    ask: `mutation { it: sendNow(notificationId: "ID", ${KEY}) { __typename } }`,
+    roles: ['admin', 'agent'],
+  },
   appointments: {
     ask: '{ it: appointments(patientId: "ID") { edges { cursor } } }',
     roles: ['admin', 'agent', 'patient'],

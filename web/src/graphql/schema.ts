@@ -16,6 +16,7 @@ import './jobs.ts';
 import './benefits.ts';
 import './templates.ts';
 import './consents.ts';
+import './notifications.ts';
 import { builder } from './builder.ts';
 
 export const schema = builder.toSchema();

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
+import { onConnection } from '#platform/database';
 import type { Log } from '#platform/log';
 import { type Scope, transact } from '#platform/scope';
 import { pause } from '#platform/ticker';
@@ -58,7 +59,7 @@ export async function callForDelivery(scope: Scope): Promise<void> {
 
 /** Delivers for a few seconds. Returns whether more is due. For the system. */
 export async function deliverDue(scope: Scope, options: DeliveryOptions): Promise<boolean> {
-  return scope.db.connection().execute(async (db) => {
+  return onConnection(scope.db, async ({ db }) => {
     const run = new Run({ ...scope, db }, options);
     try {
       return await run.toTheEnd();

@@ -7,6 +7,7 @@ import { holderOptsOut } from './opt-out.ts';
 import { type Fate, fateOf } from './outcome.ts';
 import type { Answered } from './outgoing.ts';
 import type { Due } from './recheck.ts';
+import { applyReports } from './reports.ts';
 import { openTask } from './task.ts';
 
 interface Settled {
@@ -42,6 +43,10 @@ async function record(scope: Scope, answers: readonly Answered[]): Promise<void>
       resourceIds: rows.map(({ id }) => id),
       patientIds: [...new Set(rows.map(({ patientId }) => patientId))],
     });
+    await applyReports(
+      scope,
+      sent.flatMap(({ fate }) => fate.providerMessageId ?? []),
+    );
   }
   await optOutRefused(scope, settled);
   await followUp(scope, settled, written);

@@ -70,8 +70,13 @@ export function poolCounts(db: Db): { used: number; idle: number; waiting: numbe
   return { used: totalCount - idleCount, idle: idleCount, waiting: waitingCount };
 }
 
-/** Runs `work` on a connection that is nobody else's meanwhile. */
+/**
+ * Runs `work` on a connection that is nobody else's meanwhile. Of what such a connection gave it is the same one again:
+ * for locks that live with it. Whoever keeps one asks one thing at a time.
+ */
 export async function onConnection<T>(db: Db, work: (connection: Connection) => Promise<T>): Promise<T> {
+  const own = clientOf(db);
+  if (own !== undefined) return work(connectionOf(own));
   const pool = pools.get(db);
   if (pool === undefined) throw new Error('Only what `connect` opened lends connections');
   const client = await pool.connect();

@@ -1,8 +1,12 @@
 /** Deliveries whose processes are killed, whose clocks jump, and whose provider is down: every message goes out once. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel } from '#care';
+import * as scheduling from '#scheduling';
+import type { Scope } from '../src/platform/scope.ts';
+import { newProvider } from './support/appointments.ts';
 import {
   ELEVEN,
   endLeases,
@@ -21,6 +25,12 @@ import {
 } from './support/delivery.ts';
 import { asSuperuser } from './support/testing.ts';
 
+const VISITS = 120;
+/** In the weeks ahead. */
+const MONDAY_AT_TEN = Temporal.Instant.from('2026-11-30T15:00:00Z');
+/** What befalls a visit. */
+const ORDERS = [['cancel'], ['move'], ['move', 'cancel'], ['move', 'move'], ['move', 'move', 'cancel']];
+
 /** The same numbers for the same seed: mulberry32. */
 function randomFrom(seed: number): () => number {
   let state = seed >>> 0;
@@ -36,6 +46,16 @@ const UNDER_WAY = `select count(*)::int as count from notifications where status
 
 async function underWay(): Promise<number> {
   return (await asSuperuser<{ count: number }>(UNDER_WAY))[0]?.count ?? 0;
+}
+
+/** Reminders of the days to come are not. */
+async function dueNow(): Promise<number> {
+  const [row] = await asSuperuser<{ count: number }>(
+    `select count(*)::int as count from notifications
+     where status = 'CLAIMED' or status = 'PLANNED' and due_at < $1::timestamptz`,
+    [ELEVEN.add({ hours: 1 }).toString()],
+  );
+  return row?.count ?? 0;
 }
 
 /** Until nothing is planned or claimed any more. What died has died for good: its leases end. */
@@ -162,5 +182,48 @@ describe('deliveries of several processes', () => {
     assert.deepEqual(await standing(), { SENT: 200 });
     assert.deepEqual(new Set(timesGiven(await ledger(), people, await world.simulator.given())), new Set([1]));
     await next.stop();
+  });
+
+  it('give nothing to the provider for what a visit was, once it was called off or moved', async (t) => {
+    const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+    t.diagnostic(`SEED=${seed}`);
+    const random = randomFrom(seed);
+    // Some wait for their turn while others are answered.
+    await world.simulator.script({ delayMs: 150, times: null });
+    const agent = { ...world.scope(), actor: { id: randomUUID(), role: 'agent', sessionId: null } } as const;
+    const scope = (): Scope => world.app.scope(agent.actor, agent.request);
+    const people = await newPeople(world.scope(), VISITS);
+    const workers = await Promise.all([world.startWorker(), world.startWorker()]);
+    /** From when on nothing of that revision may go out. */
+    const over = new Map<string, number>();
+
+    async function play({ id }: Person, n: number): Promise<void> {
+      const at = (step: number) => MONDAY_AT_TEN.add({ hours: 24 * 7 * step, minutes: 30 * (n % 8) });
+      const providerId = await newProvider(world.scope());
+      const booking = { patientId: id, providerId, service: 'TELEHEALTH', startsAt: at(0) } as const;
+      let visit = await scheduling.schedule(scope(), booking);
+      for (const [step, act] of (ORDERS[n % ORDERS.length] as readonly string[]).entries()) {
+        await sleep(random() * 600);
+        const { revision } = visit;
+        visit =
+          act === 'move'
+            ? await scheduling.reschedule(scope(), visit.id, { startsAt: at(step + 1) })
+            : await scheduling.cancel(scope(), visit.id, { reason: 'PATIENT' });
+        over.set(`${visit.id} ${revision}`, Temporal.Now.instant().epochMilliseconds);
+      }
+    }
+    await Promise.all(people.map(play));
+    while ((await dueNow()) > 0) await sleep(200);
+
+    const given = new Map((await world.simulator.given()).map((one) => [one.id, Date.parse(one.at)]));
+    const late = (await ledger()).filter((row) => {
+      const end = over.get(`${row.appointment_id} ${row.revision}`);
+      const at = given.get(row.provider_message_id ?? '');
+      return end !== undefined && at !== undefined && row.kind !== 'CANCELLED' && at > end;
+    });
+    assert.deepEqual(late, []);
+    assert.equal(given.size, (await ledger()).filter((row) => row.provider_message_id !== null).length);
+    t.diagnostic(`${given.size} messages about ${VISITS} visits`);
+    await Promise.all(workers.map((worker) => worker.stop()));
   });
 });

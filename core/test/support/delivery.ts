@@ -247,6 +247,7 @@ export async function planned(scope: Scope, appointmentIds: readonly string[], m
 export interface LedgerRow {
   readonly id: string;
   readonly appointment_id: string;
+  readonly revision: number;
   readonly patient_id: string;
   readonly kind: string;
   readonly channel: string;

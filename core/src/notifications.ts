@@ -122,3 +122,23 @@ export { type Intent, INTENTS, understand } from './notifications/intent.ts';
 export { sealedWords } from './notifications/sealed-words.ts';
 export { forgetWordsOf } from './notifications/words-erasure.ts';
 export { applyReports, type Report, report, type ReportOutcome } from './notifications/reports.ts';
+export {
+  followTasks,
+  getTask,
+  type Task,
+  taskCounts,
+  type TaskList,
+  tasks,
+  type TaskWords,
+  taskWords,
+} from './notifications/task-list.ts';
+export {
+  claimTask,
+  completeTask,
+  type Completion,
+  releaseTask,
+  StaleTask,
+  TaskDone,
+  type TaskStep,
+  TaskTaken,
+} from './notifications/task-work.ts';

@@ -11,6 +11,7 @@ import './appointment-events.ts';
 import './presence.ts';
 import './series.ts';
 import './day-board.ts';
+import './tasks.ts';
 import './availability.ts';
 import './jobs.ts';
 import './benefits.ts';

@@ -110,7 +110,13 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
   markNoShow: { ask: 'mutation { it: markNoShow(id: "ID") { __typename } }', roles: ['admin', 'agent'] },
   latestSequence: { ask: '{ it: latestSequence }', roles: ['admin', 'agent', 'patient'] },
   onlineAgents: { ask: '{ it: onlineAgents { userId } }', roles: ['admin', 'agent'] },
+  tasks: { ask: '{ it: onlineAgents { userId } }', roles: ['admin', 'agent'] },
+  task: { ask: '{ it: onlineAgents { userId } }', roles: ['admin', 'agent'] },
+  taskCounts: { ask: '{ it: onlineAgents { userId } }', roles: ['admin', 'agent'] },
   trackAgent: {
+  claimTask: {
+  releaseTask: {
+  completeTask: {
     ask: 'mutation { it: trackAgent(status: AWAY, patientId: "ID") { userId } }',
     roles: ['admin', 'agent'],
   },

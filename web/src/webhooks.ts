@@ -8,6 +8,7 @@
 import * as audit from '@careflex/core/audit';
 import type { App } from '@careflex/core/app';
 import { type Form, isGenuine, spokenAnswer, textAnswer } from '@careflex/core/integrations/twilio-webhooks';
+import { webhookOrigin } from '@careflex/core/integrations/webhook-urls';
 import * as notifications from '@careflex/core/notifications';
 import { sqlState } from '@careflex/core/platform/database';
 import { Forbidden } from '@careflex/core/platform/errors';
@@ -53,13 +54,14 @@ interface Served extends WebhookOptions {
 
 async function serve({ app, metrics, limits, bodyTimeoutMs, name, hook }: Served, exchange: Exchange): Promise<void> {
   const { request, response, origin, route } = exchange;
-  const { TWILIO_AUTH_TOKEN: authToken, PUBLIC_URL: publicUrl } = app.config;
+  const { TWILIO_AUTH_TOKEN: authToken } = app.config;
+  const ours = webhookOrigin(app.config);
   if (authToken === undefined) return answerJson(response, 404, { error: 'Nothing is here' });
-  if (publicUrl === undefined) return answerJson(response, 503, { error: 'PUBLIC_URL is not configured' });
+  if (ours === undefined) return answerJson(response, 503, { error: 'PUBLIC_URL is not configured' });
   await limits.webhook(origin.ip);
 
   const form = await readForm(exchange, bodyTimeoutMs);
-  const url = new URL(publicUrl).origin + request.url;
+  const url = ours + request.url;
   const [signature = ''] = [request.headers['x-twilio-signature']].flat();
   try {
     if (!(await isGenuine({ authToken, signature, url, form }))) {

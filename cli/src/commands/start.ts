@@ -17,7 +17,7 @@ import { SIMULATED } from '@careflex/simulators/simulated';
 import type { Command } from 'commander';
 import { loadDemo } from '../demo.ts';
 import { loadConfig, openApp, type OpenDatabase, openDatabase, ownDatabase } from '../platform.ts';
-import { refuseTakenPort } from '../ports.ts';
+import { freePort } from '../ports.ts';
 import { untilStopped } from '../stop.ts';
 import { stoppedOr } from './servers.ts';
 
@@ -40,15 +40,16 @@ Examples:
 }
 
 async function start(): Promise<void> {
-  const configured = loadConfig();
+  const given = loadConfig();
   await using parts = new AsyncDisposableStack();
-  await refuseTakenPort(configured);
+  const configured = { ...given, PORT: await freePort(given) };
   const own = configured.DATABASE_URL === undefined;
   const database = parts.use(await (own ? ownDatabase(configured) : openDatabase(configured)));
   const simulators = configured.NODE_ENV === 'production' ? null : parts.use(await simulate(configured));
   const config = simulators === null ? configured : connectedTo(simulators, configured);
   const url = await untilStopped(openAll(parts, config, database));
-  simulators?.forwardTo(webhookUrls({ ...config, PORT: Number(new URL(url).port) }).inbound);
+  const webhooks = webhookUrls(config);
+  if (webhooks) simulators?.forwardTo(webhooks.inbound);
   process.stdout.write(welcome({ url, config, simulators, place: database.place }));
   await stoppedOr(database.ended);
 }
@@ -100,6 +101,8 @@ function connectedTo({ url, smtpUrl }: Simulators, config: Config): Config {
   return {
     ...config,
     ...(config.TWILIO_ACCOUNT_SID === undefined ? text : {}),
+    // Reserved for fiction, like those of the demo's patients.
+    CLINIC_PHONE: config.CLINIC_PHONE ?? '+12025550199',
     ...(config.SMTP_URL === undefined ? { SMTP_URL: smtpUrl } : {}),
   };
 }

@@ -10,10 +10,22 @@ export interface WebhookUrls {
   readonly voice: string;
 }
 
-/** Under the origin that the world sees; on a laptop that is this machine's own. */
-export function webhookUrls({ PUBLIC_URL, HOST, PORT }: Pick<Config, 'PUBLIC_URL' | 'HOST' | 'PORT'>): WebhookUrls {
+type Address = Pick<Config, 'PUBLIC_URL' | 'HOST' | 'PORT' | 'NODE_ENV'>;
+
+/**
+ * The origin that the world sees. Without one the provider can be on this machine alone, where the simulators are; in
+ * production it is not, and nobody reaches us: undefined.
+ */
+export function webhookOrigin({ PUBLIC_URL, HOST, PORT, NODE_ENV }: Address): string | undefined {
+  if (PUBLIC_URL !== undefined) return new URL(PUBLIC_URL).origin;
+  if (NODE_ENV === 'production') return undefined;
   const host = HOST === '0.0.0.0' || HOST === '::' ? '127.0.0.1' : HOST;
-  const base = (PUBLIC_URL ?? `http://${host.includes(':') ? `[${host}]` : host}:${PORT}`).replace(/\/+$/, '');
-  const at = (path: string) => `${base}/webhooks/twilio/${path}`;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${PORT}`;
+}
+
+export function webhookUrls(config: Address): WebhookUrls | undefined {
+  const origin = webhookOrigin(config);
+  if (origin === undefined) return undefined;
+  const at = (path: string) => `${origin}/webhooks/twilio/${path}`;
   return { status: at('status'), inbound: at('inbound'), voice: at('voice') };
 }

@@ -1,3 +1,4 @@
+import { webhookOrigin } from '#integrations/webhook-urls';
 import * as notifications from '#notifications';
 import type { Work } from '../workers.ts';
 
@@ -9,7 +10,7 @@ export async function deliverReminders({
   log,
   signal,
 }: Work<'reminder-delivery'>): Promise<undefined> {
-  const outside = { ...integrations, publicUrl: config.PUBLIC_URL };
+  const outside = { ...integrations, publicUrl: webhookOrigin(config) };
   const cap = { perDay: config.REMINDERS_PER_DAY, perWeek: config.REMINDERS_PER_WEEK };
   const more = await notifications.deliverDue(scope, { outside, cap, log, signal });
   if (more && !signal.aborted) await notifications.callForDelivery(scope);

@@ -5,6 +5,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import * as care from '#care';
+import { webhookOrigin } from '#integrations/webhook-urls';
 import * as notifications from '#notifications';
 import { type App, createApp } from '../../src/app.ts';
 import { install } from '../../src/installation.ts';
@@ -119,7 +120,7 @@ export async function openWorld(more: Readonly<Record<string, string>> = {}): Pr
     },
     deliver: (signal = new AbortController().signal) =>
       notifications.deliverDue(scope(), {
-        outside: { ...app.integrations, publicUrl: config.PUBLIC_URL },
+        outside: { ...app.integrations, publicUrl: webhookOrigin(config) },
         cap: { perDay: config.REMINDERS_PER_DAY, perWeek: config.REMINDERS_PER_WEEK },
         log: app.log,
         signal,

@@ -109,14 +109,17 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
   },
   markNoShow: { ask: 'mutation { it: markNoShow(id: "ID") { __typename } }', roles: ['admin', 'agent'] },
   latestSequence: { ask: '{ it: latestSequence }', roles: ['admin', 'agent', 'patient'] },
-  onlineAgents: { ask: '{ it: onlineAgents { userId } }', roles: ['admin', 'agent'] },
-  tasks: { ask: '{ it: onlineAgents { userId } }', roles: ['admin', 'agent'] },
-  task: { ask: '{ it: onlineAgents { userId } }', roles: ['admin', 'agent'] },
-  taskCounts: { ask: '{ it: onlineAgents { userId } }', roles: ['admin', 'agent'] },
-  trackAgent: {
-  claimTask: {
-  releaseTask: {
+  tasks: { ask: '{ it: tasks { edges { cursor } } }', roles: ['admin', 'agent'] },
+  task: { ask: '{ it: task(id: "ID") { id } }', roles: ['admin', 'agent'] },
+  taskCounts: { ask: '{ it: taskCounts { open } }', roles: ['admin', 'agent'] },
+  claimTask: { ask: 'mutation { it: claimTask(id: "ID") { __typename } }', roles: ['admin', 'agent'] },
+  releaseTask: { ask: 'mutation { it: releaseTask(id: "ID") { __typename } }', roles: ['admin', 'agent'] },
   completeTask: {
+    ask: 'mutation { it: completeTask(id: "ID", outcome: "x") { __typename } }',
+    roles: ['admin', 'agent'],
+  },
+  onlineAgents: { ask: '{ it: onlineAgents { userId } }', roles: ['admin', 'agent'] },
+  trackAgent: {
     ask: 'mutation { it: trackAgent(status: AWAY, patientId: "ID") { userId } }',
     roles: ['admin', 'agent'],
   },

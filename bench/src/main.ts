@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   graphql: [],
   contention: [],
   scheduling: ['100000'],
+  planning: [],
   live: ['1000', '60'],
 };
 

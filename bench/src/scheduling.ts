@@ -43,7 +43,7 @@ export async function measureScheduling({ visits = 100_000, seconds = 5, turns =
 }
 
 /** They work from 14:00 to 24:00 UTC, and nothing limits how many visits they have. */
-async function addProviders({ app, adminUrl }: ApiBench): Promise<string[]> {
+export async function addProviders({ app, adminUrl }: ApiBench): Promise<string[]> {
   const scope = systemScope(app);
   const names = Array.from({ length: PROVIDERS }, (_, i) => `bench-${i}`);
   const outcomes = await scheduling.importProviders(

@@ -8,6 +8,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   search: ['100000'],
   slots: ['50'],
   audit: [],
+  jobs: ['500', '5'],
   graphql: [],
   contention: [],
   scheduling: ['100000'],

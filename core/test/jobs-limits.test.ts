@@ -15,6 +15,7 @@ const QUEUES = {
   rated: { ...RULES, rate: { starts: 5, seconds: 1 } },
   freed: { ...RULES, atOnce: 1 },
   held: RULES,
+  doomed: { ...RULES, retries: 0 },
 };
 
 let jobs: TestJobs;
@@ -100,6 +101,20 @@ describe('over several processes', () => {
     const [first, second, ...others] = await attempts();
     assert.deepEqual([first?.outcome, second?.outcome, others], ['LOST', 'DONE', []]);
     assert.deepEqual([first?.node === second?.node, second?.node], [false, `test:${process.pid}`]);
+  });
+
+  it('a job whose last attempt is lost with its process lies with the dead letters', async () => {
+    await add('doomed', 1);
+    const hung = await processes(1, 'doomed', 'hang');
+    await until(async () => (await asSuperuser(`select from job_attempts where queue = 'doomed'`)).length === 1);
+    await using _ = jobs.run('doomed', async () => undefined);
+    await hung[Symbol.asyncDispose]();
+    const letters = () =>
+      asSuperuser(`select source_output from pgboss.job where name = 'dead-letter' and source_name = 'doomed'`);
+    await until(async () => (await letters()).length > 0);
+    assert.deepEqual(await letters(), [{ source_output: { error: 'WorkerLost' } }]);
+    const attempts = await asSuperuser(`select outcome from job_attempts where queue = 'doomed'`);
+    assert.deepEqual(attempts, [{ outcome: 'LOST' }]);
   });
 
   it('nobody starts a job of a paused queue, and what runs ends', async () => {

@@ -84,6 +84,9 @@ declare module '#platform/jobs' {
 /** Where users' data keys are, for `rotateKeys`. */
 export const wrappedKeys: KeyColumn = { table: 'users', column: 'data_key' };
 
+/** Codes that are not sent yet: sealed with the ring itself, for `rotateKeys`. */
+export const sealedMessages: KeyColumn = { table: 'verifications', column: 'message' };
+
 /** What an API client gets. */
 export interface SignedIn {
   readonly accessToken: string;

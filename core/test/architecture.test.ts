@@ -29,7 +29,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   notifications: ['audit', 'care', 'scheduling'],
 };
 /** What puts the contexts together, and so sees all of them. */
-const SEES_ALL = new Set(['app', 'fhir-import', 'installation', 'reactions', 'worker', 'workers']);
+const SEES_ALL = new Set(['app', 'fhir-import', 'installation', 'key-columns', 'reactions', 'worker', 'workers']);
 
 const IMPORT =
   /(?:^|\n)\s*(?:import|export)\b[^'"`;]*?from\s*'([^']+)'|\bimport\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g;

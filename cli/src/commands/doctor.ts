@@ -1,10 +1,9 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
-import * as accounts from '@careflex/core/accounts';
 import type { App } from '@careflex/core/app';
 import * as audit from '@careflex/core/audit';
-import * as care from '@careflex/core/care';
 import { type DatabaseAccess, databaseTime, loginRoleFaults } from '@careflex/core/installation';
+import { keyColumns } from '@careflex/core/key-columns';
 import type { Config } from '@careflex/core/platform/config';
 import { DEAD_LETTERS, queueCounts } from '@careflex/core/platform/jobs';
 import { createLog } from '@careflex/core/platform/log';
@@ -92,19 +91,20 @@ async function clock({ access, app }: Patient): Promise<Omit<Finding, 'name'>> {
   return skewMs > TOLERATED_SKEW_MS ? fault(says) : ok(says);
 }
 
+const sealed = (n: number) => count(n, 'data key or message', 'data keys and messages');
+
 async function keys({ app }: Patient): Promise<Omit<Finding, 'name'>> {
-  const used = await wrappingKeys(commandScope(app), [care.wrappedKeys, accounts.wrappedKeys]);
+  const used = await wrappingKeys(commandScope(app), keyColumns);
   const known = new Set(app.config.CAREFLEX_KEYS.map(({ id }) => id));
   const lost = [...used].filter(([id]) => !known.has(id));
   if (lost.length > 0) {
-    const parts = lost.map(([id, keys]) => `${count(keys, 'data key')} under key ${id}`);
+    const parts = lost.map(([id, keys]) => `${sealed(keys)} under key ${id}`);
     return fault(`${parts.join(', ')}, which CAREFLEX_KEYS lacks: what they seal cannot be read`);
   }
   const { id: active } = app.vault.ring.active;
   const old = [...used].filter(([id]) => id !== active).reduce((sum, [, keys]) => sum + keys, 0);
-  if (old > 0)
-    return note(`${count(old, 'data key')} not yet under the active key ${active}; run "careflex keys rotate"`);
-  return ok(`every data key is under the active key ${active}`);
+  if (old > 0) return note(`${sealed(old)} not yet under the active key ${active}; run "careflex keys rotate"`);
+  return ok(`every data key and message is under the active key ${active}`);
 }
 
 async function jobs({ app }: Patient): Promise<Omit<Finding, 'name'>> {

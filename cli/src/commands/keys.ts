@@ -1,5 +1,4 @@
-import * as accounts from '@careflex/core/accounts';
-import * as care from '@careflex/core/care';
+import { keyColumns } from '@careflex/core/key-columns';
 import { rotateKeys } from '@careflex/core/platform/rotation';
 import type { Command } from 'commander';
 import { count, examples, type OutputOptions, print, withJson } from '../output.ts';
@@ -9,7 +8,7 @@ import { share, startProgress } from '../progress.ts';
 export function addKeys(program: Command): void {
   const keys = program.command('keys').description('keys that wrap the data keys of patients and users');
   withJson(keys.command('rotate'))
-    .description('wrap every data key anew with the active key, while everything goes on')
+    .description('seal anew with the active key what another key seals, while everything goes on')
     .addHelpText(
       'after',
       `
@@ -24,12 +23,12 @@ ${examples('careflex keys rotate')}`,
 async function rotate(options: OutputOptions): Promise<void> {
   const { rewrapped, activeKey } = await withApp(async (app) => {
     using progress = startProgress('Rotating keys');
-    const rewrapped = await rotateKeys(commandScope(app), [care.wrappedKeys, accounts.wrappedKeys], {
+    const rewrapped = await rotateKeys(commandScope(app), keyColumns, {
       onProgress: ({ done, total }) => progress.update(share(done, total)),
     });
     return { rewrapped, activeKey: app.vault.ring.active.id };
   });
   print(options, { rewrapped, activeKey }, [
-    `${count(rewrapped, 'data key')} wrapped anew; all of them are under key ${activeKey} now.`,
+    `${count(rewrapped, 'data key or message', 'data keys and messages')} sealed anew; all of them are under key ${activeKey} now.`,
   ]);
 }

@@ -1,15 +1,15 @@
 /**
- * Key rotation: every wrapped data key is wrapped anew with the ring's active key, while reads and writes go on.
+ * Key rotation: what the key ring itself seals is sealed anew with its active key, while reads and writes go on: data
+ * keys, and words that belong to no patient for certain.
  *
- * Each context names the columns that hold wrapped keys; nobody else writes to them after the row is made. One
- * batch is one transaction and what is done stays done, so after a crash it is simply started again.
+ * Each context names its columns; after the row is made others only empty them, or fill an empty one. One batch is one transaction and what is done stays done, so after a crash it is simply started again.
  */
 import { sql } from 'kysely';
 import { Forbidden } from './errors.ts';
 import { type Scope, transact } from './scope.ts';
 import { rewrapDataKey } from './vault.ts';
 
-/** A column of data keys, wrapped for the place (table, column, id). The table's primary key is `id uuid`. */
+/** A column of data keys or words, sealed by the ring for the place (table, column, id). The table's primary key is `id uuid`. */
 export interface KeyColumn {
   readonly table: string;
   readonly column: string;

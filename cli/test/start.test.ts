@@ -204,8 +204,9 @@ async function codeSentBy({ url, environment }: Place): Promise<string> {
   await ask(url, `mutation { requestVerification(contact: { email: "patient@demo.careflex.test" }) { __typename } }`);
   const page = `http://localhost:${Number(environment.PORT) + 1}/simulator/messages`;
   for (;;) {
-    const [newest] = (await (await fetch(page)).json()) as { body: string }[];
-    if (newest) return newest.body;
+    const sent = (await (await fetch(page)).json()) as { kind: string; body: string }[];
+    const code = sent.find(({ body }) => body.includes(' code is '));
+    if (code) return code.body;
     await sleep(20);
   }
 }

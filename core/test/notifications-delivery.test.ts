@@ -135,7 +135,8 @@ describe('a delivery', () => {
     await world.deliver();
     assert.deepEqual(await standing(), { SENT: 2 });
     const given = (await world.simulator.given()).map(({ to }) => to);
-    assert.deepEqual(given.toSorted(), [busy, taken].map(({ person }) => person.phone).toSorted());
+    assert.deepEqual(new Set(given), new Set([busy, taken].map(({ person }) => person.phone)));
+    assert.equal(given.length, 2);
   });
 
   it('gives up when there is no time left, and tells a person', async () => {

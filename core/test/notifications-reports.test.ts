@@ -20,14 +20,15 @@ async function aMessage(scope: Scope, more: Partial<Row> = {}) {
 
 type Sent = Awaited<ReturnType<typeof sent>>;
 
-const tell = (scope: Scope, row: Sent, status: string, more: Partial<notifications.Report> = {}) =>
-  notifications.report(asSystem(scope), {
+const tell = (scope: Scope, row: Sent, said: string | (Partial<notifications.Report> & { status: string })) => {
+  const more = typeof said === 'string' ? { status: said } : said;
+  return notifications.report(asSystem(scope), {
     providerMessageId: row.provider_message_id ?? '',
-    status,
     notificationId: row.id,
     attemptId: row.attempt_id ?? '',
     ...more,
   });
+};
 
 const agreeToEmail = (scope: Scope, patientId: string) =>
   notifications.recordConsent(scope, patientId, { contactKind: 'EMAIL', source: 'AGENT', evidence: 'By phone' });
@@ -97,7 +98,7 @@ describe('reports of a message', () => {
         const { row } = await aMessage(scope, { ...lost, ...more });
         const about = { kind: 'UNDECIDABLE', reason: 'OUTCOME_UNKNOWN', notificationId: row.id } as const;
         await transact(asSystem(scope), (scope) => notifications.openTask(scope, about));
-        await tell(scope, row, 'sent', { providerMessageId: `SM${row.id}` });
+        await tell(scope, row, { status: 'sent', providerMessageId: `SM${row.id}` });
         const found = await rowOf(scope, row.id);
         assert.deepEqual([found.status, found.provider_message_id], ['SENT', `SM${row.id}`]);
         const task = (await tasksSoFar(scope)).find(({ notification_id }) => notification_id === row.id);
@@ -111,7 +112,7 @@ describe('reports of a message', () => {
     sandboxed(async (scope) => {
       const { row } = await aMessage(scope);
       const early = await sent(scope, await booked(scope), { provider_message_id: null, status: 'SENT' });
-      await tell(scope, early, 'delivered', { providerMessageId: 'SMearly' });
+      await tell(scope, early, { status: 'delivered', providerMessageId: 'SMearly' });
       assert.equal((await rowOf(scope, early.id)).status, 'SENT');
       await transact(asSystem(scope), async (scope) => {
         await scope.db
@@ -130,9 +131,9 @@ describe('reports of a message', () => {
     'of an older attempt, another message or a week ago change nothing',
     sandboxed(async (scope) => {
       const { row } = await aMessage(scope);
-      assert.equal(await tell(scope, row, 'delivered', { attemptId: randomUUID() }), 'UNKNOWN');
-      assert.equal(await tell(scope, row, 'delivered', { notificationId: 'none' }), 'UNKNOWN');
-      assert.equal(await tell(scope, row, 'delivered', { providerMessageId: 'SMother' }), 'APPLIED');
+      assert.equal(await tell(scope, row, { status: 'delivered', attemptId: randomUUID() }), 'UNKNOWN');
+      assert.equal(await tell(scope, row, { status: 'delivered', notificationId: 'none' }), 'UNKNOWN');
+      assert.equal(await tell(scope, row, { status: 'delivered', providerMessageId: 'SMother' }), 'APPLIED');
       const late = { ...scope, now: NOW.add({ hours: 7 * 24 }) };
       assert.equal(await tell(late, row, 'delivered'), 'STALE');
       assert.equal((await rowOf(scope, row.id)).status, 'SENT');
@@ -172,7 +173,7 @@ describe('a message that does not get there', () => {
     sandboxed(async (scope) => {
       const { visit, row } = await aMessage(scope);
       await agreeToEmail(scope, visit.patientId);
-      await tell(scope, row, 'undelivered', { errorCode: '30005' });
+      await tell(scope, row, { status: 'undelivered', errorCode: '30005' });
       const failed = await rowOf(scope, row.id);
       assert.deepEqual([failed.status, failed.reason], ['FAILED', 'UNDELIVERED']);
       assert.deepEqual(await plannedFor(scope, visit.id), [{ channel: 'EMAIL', status: 'PLANNED' }]);
@@ -186,7 +187,7 @@ describe('a message that does not get there', () => {
       const { visit, row } = await aMessage(scope);
       const further = await booked(scope);
       await sent(scope, further, { merged_into: row.id, provider_message_id: null });
-      for (const status of ['undelivered', 'failed']) await tell(scope, row, status, { errorCode: '30006' });
+      for (const status of ['undelivered', 'failed']) await tell(scope, row, { status, errorCode: '30006' });
       const tasks = await tasksSoFar(scope);
       assert.ok(tasks.every(({ kind, reason }) => kind === 'UNDELIVERABLE' && reason === 'UNDELIVERED'));
       assert.deepEqual(new Set(tasks.map(({ appointment_id }) => appointment_id)), new Set([visit.id, further.id]));
@@ -198,7 +199,7 @@ describe('a message that does not get there', () => {
     'because the provider keeps an opt-out is an opt-out here too',
     sandboxed(async (scope) => {
       const { row } = await aMessage(scope);
-      await tell(scope, row, 'failed', { errorCode: '21610' });
+      await tell(scope, row, { status: 'failed', errorCode: '21610' });
       const said = await transact(asSystem(scope), ({ db }) =>
         db.selectFrom('opt_outs').select(['opted_out', 'source']).execute(),
       );

@@ -142,16 +142,10 @@ function lock({ db }: Scope, id: string): Promise<TaskRow> {
     .executeTakeFirstOrThrow(() => new NotFound('Task'));
 }
 
-async function write(scope: Scope, row: TaskRow, { action, topic, step, mayTake, columns }: Change): Promise<void> {
-  if (row.status === 'DONE') throw new TaskDone();
-  const isOthers = row.status === 'CLAIMED' && row.claimed_by !== scope.actor.id;
-  if (isOthers && !mayTake && row.claimed_by && row.claimed_at) {
-    throw new TaskTaken(row.claimed_by, row.claimed_at.toTemporalInstant());
-  }
-  if (step.version !== null && step.version !== undefined && step.version !== row.version) {
-    throw new StaleTask(row.version);
-  }
-  const changed = columns(row);
+async function write(scope: Scope, row: TaskRow, change: Change): Promise<void> {
+  mustBeFree(scope, row, change);
+  const { action, topic } = change;
+  const changed = change.columns(row);
   if (changed === null) return;
   const version = row.version + 1;
   await scope.db
@@ -163,4 +157,13 @@ async function write(scope: Scope, row: TaskRow, { action, topic, step, mayTake,
   const changedFields = ['status', ...(changed.outcome ? ['outcome'] : [])];
   await audit.record(scope, { action, resourceType: 'Task', resourceId: row.id, patientIds, changedFields });
   await emit(scope, topic, { taskId: row.id, version });
+}
+
+/** Throws TaskDone, TaskTaken, StaleTask. */
+function mustBeFree({ actor }: Scope, row: TaskRow, { step: { version }, mayTake }: Change): void {
+  const { status, claimed_by, claimed_at } = row;
+  if (status === 'DONE') throw new TaskDone();
+  const isOthers = status === 'CLAIMED' && claimed_by !== actor.id;
+  if (isOthers && !mayTake && claimed_by && claimed_at) throw new TaskTaken(claimed_by, claimed_at.toTemporalInstant());
+  if (typeof version === 'number' && version !== row.version) throw new StaleTask(row.version);
 }

@@ -13,6 +13,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   contention: [],
   scheduling: ['100000'],
   planning: [],
+  reminders: ['100000'],
   live: ['1000', '60'],
 };
 

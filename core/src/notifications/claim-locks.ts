@@ -60,10 +60,11 @@ export async function takeDue({ db, now }: Scope, limit: number): Promise<Due[]>
       select * from notifications where status = 'PLANNED' and due_at <= ${at}::timestamptz
       order by due_at, id limit ${limit} for update skip locked
     ), near as materialized (
-      select * from notifications as n
-      where status = 'PLANNED' and due_at <= ${now.add(WITHIN).toString()}::timestamptz
-        and exists (select from due where due.patient_id = n.patient_id and due.kind = n.kind and due.channel = n.channel)
-        and id not in (select id from due)
+      -- By patient, as few as they are: nobody reads the whole backlog again for each claim.
+      select * from notifications where status = 'PLANNED' and id = any(array(
+        select other.id from due join notifications as other using (patient_id, kind, channel)
+        where other.status = 'PLANNED' and other.due_at <= ${now.add(WITHIN).toString()}::timestamptz
+      )) and id not in (select id from due)
       order by id for update skip locked
     )
     select id, appointment_id, revision, patient_id, kind, channel, due_at, expires_at, attempts,

@@ -4,6 +4,7 @@
  * Every report is kept once by message and status, and what they say together does not depend on the order: the first
  * final word stands, and nothing takes it back.
  */
+import { sql } from 'kysely';
 import { z } from 'zod';
 import * as audit from '#audit';
 import { isUuid, parse } from '#platform/input';
@@ -124,7 +125,7 @@ export async function applyReports(scope: Scope, providerMessageIds: readonly st
   const rows = await scope.db
     .selectFrom('notifications')
     .selectAll()
-    .where('provider_message_id', 'in', [...new Set(providerMessageIds)])
+    .where('provider_message_id', '=', sql<string>`any(${[...new Set(providerMessageIds)]}::text[])`)
     .where('merged_into', 'is', null)
     .where((eb) =>
       eb.exists(

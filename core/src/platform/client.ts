@@ -76,6 +76,7 @@ export class TransactionClient extends NamedClient {
   #held: Statement[] = [];
   /** The first one since the transaction began, or since something of it was undone. */
   #failure: Error | undefined;
+  #savepoints = 0;
   #isCorked = false;
 
   constructor(config: pg.ClientConfig) {
@@ -103,6 +104,23 @@ export class TransactionClient extends NamedClient {
     this.#isOpen = true;
     this.#failure = undefined;
     this.#held.push(['begin']);
+  }
+
+  /**
+   * A place to come back to by {@link undo}. Each has a name of its own: one that a failure kept from being made must
+   * not pass for an older one.
+   */
+  savepoint(): string {
+    const savepoint = `savepoint p${++this.#savepoints}`;
+    this.#held.push([savepoint]);
+    return savepoint;
+  }
+
+  /** Undoes what came since; what was held back meanwhile is never sent. */
+  async undo(savepoint: string): Promise<void> {
+    const at = this.#held.findIndex(([text]) => text === savepoint);
+    if (at >= 0) this.#held.length = at;
+    else await this.ask(`rollback to ${savepoint}`);
   }
 
   #send(statement: Statement): Promise<Answer> {

@@ -70,20 +70,30 @@ export function poolCounts(db: Db): { used: number; idle: number; waiting: numbe
   return { used: totalCount - idleCount, idle: idleCount, waiting: waitingCount };
 }
 
+export interface Lent extends Connection {
+  readonly giveBack: () => void;
+}
+
 /**
- * Runs `work` on a connection that is nobody else's meanwhile. Of what such a connection gave it is the same one again:
+ * A connection that is nobody else's until it is given back. Of what such a connection gave it is the same one again:
  * for locks that live with it. Whoever keeps one asks one thing at a time.
  */
-export async function onConnection<T>(db: Db, work: (connection: Connection) => Promise<T>): Promise<T> {
+export async function lend(db: Db): Promise<Lent> {
   const own = clientOf(db);
-  if (own !== undefined) return work(connectionOf(own));
+  if (own !== undefined) return { ...connectionOf(own), giveBack: () => undefined };
   const pool = pools.get(db);
   if (pool === undefined) throw new Error('Only what `connect` opened lends connections');
   const client = await pool.connect();
+  return { ...connectionOf(client as unknown as TransactionClient), giveBack: () => client.release() };
+}
+
+/** Runs `work` on such a connection. */
+export async function onConnection<T>(db: Db, work: (connection: Connection) => Promise<T>): Promise<T> {
+  const { giveBack, ...connection } = await lend(db);
   try {
-    return await work(connectionOf(client as unknown as TransactionClient));
+    return await work(connection);
   } finally {
-    client.release();
+    giveBack();
   }
 }
 

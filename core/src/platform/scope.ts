@@ -7,7 +7,8 @@
  * revoked session never gets to: it fails with them.
  */
 import { type Kysely, sql } from 'kysely';
-import { type Database, type Db, onConnection, sqlState, unansweredStatement } from './database.ts';
+import type { TransactionClient } from './client.ts';
+import { type Database, type Db, lend, sqlState, unansweredStatement } from './database.ts';
 import { Unauthenticated } from './errors.ts';
 import type { Jobs } from './jobs.ts';
 import type { Vault } from './vault.ts';
@@ -85,11 +86,17 @@ export interface Scope {
   readonly announce?: (channel: string, payload: string) => void;
   /** Told each entry that this scope leaves in the audit trail. */
   readonly onRecord?: (entry: object) => void;
+  /** What a request reads in one transaction. Absent where every `transact` is a transaction of its own. */
+  readonly reads?: Reads;
   /** Present inside `transact` only. */
   readonly transaction?: Transaction;
 }
 
-interface Transaction {
+export interface Reads {
+  run<T>(scope: Scope, work: (scope: Scope) => Promise<T>): Promise<T>;
+}
+
+export interface Transaction {
   actor: Actor;
   readonly afterCommit: (() => void)[];
   /** What the work under way, nested or not, has left for its end. */
@@ -121,7 +128,8 @@ const DATABASE_ROLE: Record<Role, string> = {
  * Throws {@link Unauthenticated} when the actor's session has expired or was revoked.
  */
 export async function transact<T>(scope: Scope, work: (scope: Scope) => Promise<T>): Promise<T> {
-  return scope.transaction ? nest(scope, scope.transaction, work) : begin(scope, work);
+  if (scope.transaction) return nest(scope, scope.transaction, work);
+  return scope.reads ? scope.reads.run(scope, work) : begin(scope, work);
 }
 
 /** Calls `callback` once the transaction has committed; never if it does not. It must not throw. */
@@ -140,7 +148,7 @@ export function atEnd<T>(scope: Scope, closing: Closing<T>, item: T): void {
   left.set(closing, [...(left.get(closing) ?? []), item]);
 }
 
-async function close(scope: Scope, transaction: Transaction): Promise<void> {
+export async function close(scope: Scope, transaction: Transaction): Promise<void> {
   while (transaction.left.size > 0) {
     const left = [...transaction.left];
     transaction.left.clear();
@@ -150,24 +158,29 @@ async function close(scope: Scope, transaction: Transaction): Promise<void> {
 
 async function begin<T>(scope: Scope, work: (scope: Scope) => Promise<T>): Promise<T> {
   const transaction: Transaction = { actor: scope.actor, afterCommit: [], left: new Map() };
-  const result = await onConnection(scope.db, async ({ client, db }) => {
-    try {
-      client.begin();
-      await enter({ ...scope, db });
-      const inner = { ...scope, db, transaction };
-      const result = await work(inner);
-      await close(inner, transaction);
-      const { command } = await client.ask('commit');
-      if (command === 'ROLLBACK') throw new Error('A failure that was passed over undid the transaction');
-      return result;
-    } catch (thrown) {
-      // When the connection itself is gone there is nothing to roll back, and the first error is the one to tell.
-      await client.ask('rollback').catch(() => undefined);
-      throw asUnauthenticated(thrown);
-    }
-  });
+  const { client, db, giveBack } = await lend(scope.db);
+  const inner = { ...scope, db, transaction };
+  let result: T;
+  try {
+    client.begin();
+    await enter(inner);
+    result = await work(inner);
+    await close(inner, transaction);
+    await commit(client);
+  } catch (thrown) {
+    // When the connection itself is gone there is nothing to roll back, and the first error is the one to tell.
+    await client.ask('rollback').catch(() => undefined);
+    throw asUnauthenticated(thrown);
+  } finally {
+    giveBack();
+  }
   for (const callback of transaction.afterCommit) callback();
   return result;
+}
+
+export async function commit(client: TransactionClient): Promise<void> {
+  const { command } = await client.ask('commit');
+  if (command === 'ROLLBACK') throw new Error('A failure that was passed over undid the transaction');
 }
 
 let savepoints = 0;
@@ -196,7 +209,7 @@ async function nest<T>(scope: Scope, transaction: Transaction, work: (scope: Sco
   }
 }
 
-async function become(scope: Scope, transaction: Transaction, actor: Actor): Promise<void> {
+export async function become(scope: Scope, transaction: Transaction, actor: Actor): Promise<void> {
   if (transaction.actor === actor) return;
   await enter({ ...scope, actor });
   transaction.actor = actor;
@@ -211,7 +224,7 @@ interface Entering {
   readonly databaseRole: string;
 }
 
-function enter({ actor, db, now }: Scope): Promise<void> {
+export function enter({ actor, db, now }: Scope): Promise<void> {
   return entering(db, {
     sessionId: actor.sessionId ?? '',
     now: now.toString(),
@@ -235,6 +248,6 @@ const entering = unansweredStatement((db: Db, as: Entering) => ({
 
 const SESSION_ENDED = 'CF401';
 
-function asUnauthenticated(thrown: unknown): unknown {
+export function asUnauthenticated(thrown: unknown): unknown {
   return sqlState(thrown) === SESSION_ENDED ? new Unauthenticated('The session has ended; sign in again') : thrown;
 }

@@ -3,6 +3,7 @@
  * read · limit · execute · record refusals · mask. HTTP and sockets only carry it to and fro.
  */
 import * as audit from '@careflex/core/audit';
+import { Reading } from '@careflex/core/platform/reading';
 import { transact } from '@careflex/core/platform/scope';
 import {
   createSourceEventStream,
@@ -80,15 +81,11 @@ export function createOperate(services: Services, schema: GraphQLSchema, options
       document: operation.document,
       operationName: request.operationName ?? null,
       variableValues: request.variables ?? {},
-      contextValue: createContext(services, asked),
+      contextValue: createContext(services, isQuery(operation) ? { ...asked, reads: new Reading() } : asked),
       hideSuggestions: !options.introspection,
     });
     if (!('schema' in args)) throw new AggregateError(args.map(toBadInput));
     return args;
-  }
-
-  async function once({ args, masking }: Run): Promise<ExecutionResult> {
-    return settle(await executeRootSelectionSet(args), args.contextValue as Context, masking);
   }
 
   async function stream({ args, asked, masking, request }: Run): Promise<OperationResult> {
@@ -118,6 +115,16 @@ export function createOperate(services: Services, schema: GraphQLSchema, options
   }
 }
 
+/** What has been read is committed, with its audit entries, or there is no result. */
+async function once({ args, masking }: Run): Promise<ExecutionResult> {
+  const context = args.contextValue as Context;
+  try {
+    return await settle(await executeRootSelectionSet(args), context, masking);
+  } finally {
+    await context.reads?.end();
+  }
+}
+
 type Results = AsyncGenerator<ExecutionResult, void, void>;
 
 /** Events that could not be answered: whoever goes on behind one would never know. */
@@ -140,6 +147,8 @@ function untilFault(results: Results): Results {
     },
   };
 }
+
+const isQuery = ({ definition }: Operation): boolean => definition.operation === OperationTypeNode.QUERY;
 
 function nameOf({ operationName }: OperationRequest): string | null {
   const name: unknown = operationName ?? null;

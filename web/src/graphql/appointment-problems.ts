@@ -31,7 +31,7 @@ export const Conflict = builder.objectRef<scheduling.Conflict>('Conflict').imple
   }),
 });
 
-async function appointmentsOf(scope: Scope, ids: readonly string[]): Promise<(scheduling.Appointment | null)[]> {
+export async function appointmentsOf(scope: Scope, ids: readonly string[]): Promise<(scheduling.Appointment | null)[]> {
   const found = await scheduling.appointmentsByIds(scope, ids);
   return ids.map((id) => found.get(id) ?? null);
 }

@@ -2,6 +2,7 @@
 import * as benefits from '@careflex/core/benefits';
 import type { Scope } from '@careflex/core/platform/scope';
 import * as scheduling from '@careflex/core/scheduling';
+import { appointmentsOf } from './appointment-problems.ts';
 import { Appointment, patientsOf, readers } from './appointments.ts';
 import { builder } from './builder.ts';
 import { connectionOf, pageCost, toConnection } from './connection.ts';
@@ -106,11 +107,6 @@ const BenefitEntry = builder.objectRef<ShownEntry>('BenefitEntry').implement({
   }),
 });
 const BenefitEntryConnection = connectionOf(BenefitEntry, 'BenefitEntry', readers);
-
-async function appointmentsOf(scope: Scope, ids: readonly string[]): Promise<(scheduling.Appointment | null)[]> {
-  const found = await scheduling.appointmentsByIds(scope, ids);
-  return ids.map((id) => found.get(id) ?? null);
-}
 
 builder.objectField(Benefit, 'entries', (t) =>
   t.loadable({

@@ -258,8 +258,8 @@ create unique index tasks_once_per_notification on tasks (kind, notification_id)
 -- An answer to one text about several visits is a task for each.
 create unique index tasks_once_per_inbound on tasks (kind, inbound_message_id, appointment_id) nulls not distinct
   where inbound_message_id is not null;
-create index tasks_open on tasks (created_at, id) where status <> 'DONE';
-create index tasks_of_patient on tasks (patient_id, created_at desc);
+create index tasks_open on tasks (id) where status <> 'DONE';
+create index tasks_of_patient on tasks (patient_id, id);
 
 alter table message_templates enable row level security;
 alter table consents enable row level security;

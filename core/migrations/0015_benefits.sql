@@ -67,7 +67,7 @@ create table benefit_entries (
   constraint benefit_entries_reversal_names_entry check ((kind = 'REVERSE' and not repair) = (reverses is not null)),
   constraint benefit_entries_once_per_key unique (benefit_id, key_hash)
 );
-create index benefit_entries_in_order on benefit_entries (benefit_id, recorded_at desc, id desc);
+create index benefit_entries_in_order on benefit_entries (benefit_id, id desc);
 create index benefit_entries_reversals on benefit_entries (reverses) where reverses is not null;
 
 create function refuse_benefit_entry_change() returns trigger language plpgsql as $$

@@ -1,10 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { asSuperuser } from '@careflex/core/testing';
+import twilio from 'twilio';
 import { type Answer, dataOf, useApi } from './support/api.ts';
 import { halfHour, newProvider, SCHEDULE } from './support/visits.ts';
 
-const api = useApi();
+const TOKEN = 'the-token-of-this-test-account';
+const PUBLIC_URL = 'https://care.example';
+const api = useApi({
+  environment: {
+    PUBLIC_URL,
+    TWILIO_ACCOUNT_SID: `AC${'0'.repeat(32)}`,
+    TWILIO_AUTH_TOKEN: TOKEN,
+    SMS_FROM: '+12025550100',
+  },
+});
 
 /** Names and numbers that are found nowhere else in the world. */
 const CANARY = {
@@ -36,6 +46,7 @@ describe('what identifies a patient', () => {
       { id, in: { lastName: CANARY.lastName, phone: CANARY.phone } },
     );
     await visitsWithWords(id);
+    await messagesWithWords(id);
     await api.graphql('mutation($e: String!) { requestVerification(contact: { email: $e }) { __typename } }', {
       e: CANARY.email,
     });
@@ -119,6 +130,36 @@ async function visitsWithWords(patientId: string): Promise<void> {
   for (const answer of answers) assert.doesNotMatch(JSON.stringify(answer.body), WORDS);
   const shown = await asAgent(`{ appointment(id: "${id}") { notes history { reason } } }`);
   assert.match(JSON.stringify(shown.body), WORDS);
+}
+
+/** Consents with what proves them, what a patient writes, and what was done about it. */
+async function messagesWithWords(id: string): Promise<void> {
+  const consent = `mutation($id: ID!, $t: String!) { it: recordConsent(patientId: $id,
+    input: { contactKind: PHONE, source: AGENT, evidence: $t }, idempotencyKey: $t) { __typename ... on Problem { message } } }`;
+  assert.equal(dataOf<{ __typename: string }>(await asAgent(consent, { id, t: NOBODY }), 'it').__typename, 'Consent');
+  const form = { MessageSid: `SM${'1'.repeat(32)}`, From: CANARY.phone, To: '+12025550100', Body: NOBODY };
+  for (const signed of [true, false]) assert.equal(await written(form, signed), signed ? 200 : 403);
+  const TASKS = '{ tasks { edges { node { id message patient { lastName } } } } }';
+  const { edges } = dataOf<{ edges: { node: { id: string } }[] }>(await asAgent(TASKS), 'tasks');
+  assert.match(JSON.stringify(edges), WORDS);
+  const done = 'mutation($id: ID!, $t: String!) { it: completeTask(id: $id, outcome: $t) { __typename } }';
+  const { __typename } = dataOf<{ __typename: string }>(
+    await asAgent(done, { id: edges[0]?.node.id, t: NOBODY }),
+    'it',
+  );
+  assert.equal(__typename, 'Task');
+}
+
+async function written(form: Record<string, string>, signed: boolean): Promise<number> {
+  const path = '/webhooks/twilio/inbound';
+  const signature = signed ? twilio.getExpectedTwilioSignature(TOKEN, PUBLIC_URL + path, form) : NOBODY;
+  const answer = await api.fetch(path, {
+    method: 'POST',
+    headers: { 'x-twilio-signature': signature },
+    body: new URLSearchParams(form),
+  });
+  assert.doesNotMatch(await answer.text(), WORDS);
+  return answer.status;
 }
 
 /** Every row of every table as text, bytes also as the characters they may be. */

@@ -90,8 +90,8 @@ export async function entriesOfBenefits(
       join benefits b on b.id = wanted.id
       cross join lateral (
         select * from benefit_entries where benefit_id = b.id and ${beforePlace(after)}
-        order by recorded_at desc, id desc limit ${first + 1}
-      ) e order by e.recorded_at desc, e.id desc`.execute(scope.db);
+        order by id desc limit ${first + 1}
+      ) e order by e.id desc`.execute(scope.db);
     const patientIds = [...new Set(rows.map(({ patient_id }) => patient_id))];
     await audit.record(scope, { action, resourceType: 'Benefit', resourceIds: [...benefitIds], patientIds });
     const keys = rows.some(({ reason }) => reason !== null) ? await care.keysOf(scope, patientIds) : null;
@@ -101,20 +101,20 @@ export async function entriesOfBenefits(
         id,
         toPage(rows, first, {
           node: (row) => toEntry(row, keys?.get(row.patient_id)),
-          key: (row) => [row.recorded_at.toISOString(), row.id],
+          key: ({ id }) => [id],
         }),
       ]),
     );
   });
 }
 
-const Place = z.tuple([z.iso.datetime(), z.uuid()]);
+/** Ids are made in the order of entries; times are finer than what a cursor holds. */
+const Place = z.tuple([z.uuid()]);
 
 function beforePlace(cursor: string | null) {
   if (cursor === null) return sql`true`;
-  const [recordedAt, id] = decodeCursor(cursor, Place);
-  // A cursor knows milliseconds, and so do the times of this table.
-  return sql`(recorded_at, id) < (${recordedAt}::timestamptz, ${id}::uuid)`;
+  const [id] = decodeCursor(cursor, Place);
+  return sql`id < ${id}::uuid`;
 }
 
 /** Opens the rows and records whose they are. */

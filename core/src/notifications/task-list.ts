@@ -60,7 +60,8 @@ const TaskList = PageInput.extend({
 /** Without `status`: what is not done. */
 export type TaskList = z.input<typeof TaskList>;
 
-const Place = z.tuple([z.iso.datetime(), z.uuid()]);
+/** Ids are made in the order in which tasks are opened; times are finer than what a cursor holds. */
+const Place = z.tuple([z.uuid()]);
 const UNDONE: readonly TaskStatus[] = ['OPEN', 'CLAIMED'];
 
 /** The oldest first. Staff only. Throws InvalidInput, Forbidden. */
@@ -79,18 +80,17 @@ export async function tasks(scope: Scope, input: TaskList = {}): Promise<Page<Ta
       .$if(Boolean(kind), (query) => query.where('kind', '=', sql<TaskKind>`any(${kind})`))
       .$if(Boolean(patientId), (query) => query.where('patient_id', '=', patientId as string))
       .$if(after !== null, (query) => query.where(afterPlace(after ?? '')))
-      .orderBy('created_at')
       .orderBy('id')
       .limit(first + 1)
       .execute();
     await recordShown(scope, action, rows.slice(0, first));
-    return toPage(rows, first, { node: toTask, key: (row) => [row.created_at.toISOString(), row.id] });
+    return toPage(rows, first, { node: toTask, key: ({ id }) => [id] });
   });
 }
 
 function afterPlace(cursor: string) {
-  const [at, id] = decodeCursor(cursor, Place);
-  return sql<SqlBool>`(created_at, id) > (${at}::timestamptz, ${id}::uuid)`;
+  const [id] = decodeCursor(cursor, Place);
+  return sql<SqlBool>`id > ${id}::uuid`;
 }
 
 /** Staff only. Throws NotFound, Forbidden. */

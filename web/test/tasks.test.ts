@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as notifications from '@careflex/core/notifications';
 import { transact } from '@careflex/core/platform/scope';
 import { asSuperuser } from '@careflex/core/testing';
@@ -81,7 +82,7 @@ describe('the task list', () => {
     const id = await newTask();
     const people = await Promise.all(Array.from({ length: 8 }, () => api.newPerson('agent')));
     const answers = await Promise.all(people.map((person) => claim({ id }, person)));
-    const [winner] = answers.filter(({ __typename }) => __typename === 'Task');
+    const winner = answers.find(({ __typename }) => __typename === 'Task');
     const others = answers.filter(({ code }) => code === 'TASK_TAKEN');
     assert.equal(others.length, 7);
     assert.ok(others.every(({ claimedByName }) => claimedByName === winner?.['claimedByName']));
@@ -119,10 +120,9 @@ describe('the task list', () => {
     const subscriber = openClient(api.url, agent.token);
     const changes = subscriber.follow<{ taskChanged: Shown }>('subscription { taskChanged { id status } }');
     const first = changes.next();
-    // Events from before the subscription began are not its own: the first one may be missed.
     const seen: string[] = [];
     const opened = await repeatedly(first, () => newTask());
-    seen.push(`${opened.value.taskChanged.status}`);
+    seen.push(opened.value.taskChanged.status);
     const id = opened.value.taskChanged.id;
     await claim({ id }, agent);
     for await (const { taskChanged } of changes) {
@@ -134,13 +134,13 @@ describe('the task list', () => {
   });
 });
 
-/** Does it until the value comes. */
+/** Does it until the value comes: what happens before the subscription has begun is not its own. */
 async function repeatedly<T>(value: Promise<IteratorResult<T>>, act: () => Promise<unknown>) {
-  let done = false;
-  void value.finally(() => (done = true)).catch(() => undefined);
-  while (!done) {
+  const coming = { over: false };
+  void value.finally(() => (coming.over = true)).catch(() => undefined);
+  while (!coming.over) {
     await act();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
   }
   return value;
 }

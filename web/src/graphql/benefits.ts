@@ -1,7 +1,6 @@
 /** What plans allow patients, what is left of it, and whether it pays. */
 import * as benefits from '@careflex/core/benefits';
 import type { Scope } from '@careflex/core/platform/scope';
-import * as scheduling from '@careflex/core/scheduling';
 import { appointmentsOf } from './appointment-problems.ts';
 import { Appointment, patientsOf, readers } from './appointments.ts';
 import { builder } from './builder.ts';

@@ -1,10 +1,8 @@
 /** The locks of a delivery, and what it takes under them. All but the first live with the connection. */
 import { sql } from 'kysely';
-import type { Channel } from '#care';
 import { LOCKS } from '#platform/advisory-locks';
 import type { Scope } from '#platform/scope';
-import type { Kind } from './message.ts';
-import type { Due } from './recheck.ts';
+import { type Due, type DueRow, toDue } from './recheck.ts';
 
 /** One claims at a time, until its transaction ends. Who stops in the middle of it is thrown out. */
 export async function lockClaims({ db }: Scope): Promise<void> {
@@ -33,19 +31,6 @@ export async function unlockMessages({ db }: Scope, ids: readonly string[]): Pro
     from unnest(${ids}::text[]) as id`.execute(db);
 }
 
-interface DueRow {
-  readonly id: string;
-  readonly appointment_id: string;
-  readonly revision: number;
-  readonly patient_id: string;
-  readonly kind: Kind;
-  readonly channel: Channel;
-  readonly due_at: Date;
-  readonly expires_at: Date;
-  readonly attempts: number;
-  readonly is_free: boolean;
-}
-
 /** How much earlier a message goes out when another one of its kind does. */
 const WITHIN = { minutes: 60 } as const;
 
@@ -55,7 +40,7 @@ const WITHIN = { minutes: 60 } as const;
  */
 export async function takeDue({ db, now }: Scope, limit: number): Promise<Due[]> {
   const at = now.toString();
-  const { rows } = await sql<DueRow>`
+  const { rows } = await sql<DueRow & { is_free: boolean }>`
     with due as materialized (
       select * from notifications where status = 'PLANNED' and due_at <= ${at}::timestamptz
       order by due_at, id limit ${limit} for update skip locked
@@ -71,18 +56,4 @@ export async function takeDue({ db, now }: Scope, limit: number): Promise<Due[]>
       pg_try_advisory_lock(hashtextextended(id::text, ${LOCKS.messageUnderWay})) as is_free
     from (select * from due union all select * from near) as taken`.execute(db);
   return rows.filter((row) => row.is_free).map(toDue);
-}
-
-function toDue(row: DueRow): Due {
-  return {
-    id: row.id,
-    appointmentId: row.appointment_id,
-    revision: row.revision,
-    patientId: row.patient_id,
-    kind: row.kind,
-    channel: row.channel,
-    dueAt: row.due_at.toTemporalInstant(),
-    expiresAt: row.expires_at.toTemporalInstant(),
-    attempts: row.attempts,
-  };
 }

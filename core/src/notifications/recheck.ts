@@ -9,6 +9,7 @@ import type { Standings } from './consent-standing.ts';
 import { contactKind, contactOf } from './contact.ts';
 import type { Kind, NotificationStatus, Reason } from './message.ts';
 import { allowedHours, nextAllowed } from './policy.ts';
+import type { NotificationRow } from './tables.ts';
 import type { TaskReason } from './task.ts';
 
 /** A row of the ledger that is due. */
@@ -23,6 +24,26 @@ export interface Due {
   readonly expiresAt: Temporal.Instant;
   /** Begun before. */
   readonly attempts: number;
+}
+
+/** What of a row {@link toDue} reads. */
+export type DueRow = Pick<
+  NotificationRow,
+  'id' | 'appointment_id' | 'revision' | 'patient_id' | 'kind' | 'channel' | 'due_at' | 'expires_at' | 'attempts'
+>;
+
+export function toDue(row: DueRow): Due {
+  return {
+    id: row.id,
+    appointmentId: row.appointment_id,
+    revision: row.revision,
+    patientId: row.patient_id,
+    kind: row.kind,
+    channel: row.channel,
+    dueAt: row.due_at.toTemporalInstant(),
+    expiresAt: row.expires_at.toTemporalInstant(),
+    attempts: row.attempts,
+  };
 }
 
 /** What is known about it at this moment. */

@@ -9,7 +9,7 @@ import { type Scope, transact } from '#platform/scope';
 import { VaultError } from '#platform/vault';
 import { contactIndex, contactKind, contactOf } from './contact.ts';
 import { type Answered, bodyPlace, type Outcome, type Tried } from './outgoing.ts';
-import type { Due } from './recheck.ts';
+import { toDue } from './recheck.ts';
 import type { Outside } from './send.ts';
 import type { NotificationRow } from './tables.ts';
 
@@ -81,20 +81,6 @@ function toTried(carrier: NotificationRow, others: readonly NotificationRow[]): 
     channel: carrier.channel,
     expiresAt: carrier.expires_at.toTemporalInstant(),
     contactIndex: carrier.contact_index ?? Buffer.alloc(0),
-  };
-}
-
-function toDue(row: NotificationRow): Due {
-  return {
-    id: row.id,
-    appointmentId: row.appointment_id,
-    revision: row.revision,
-    patientId: row.patient_id,
-    kind: row.kind,
-    channel: row.channel,
-    dueAt: row.due_at.toTemporalInstant(),
-    expiresAt: row.expires_at.toTemporalInstant(),
-    attempts: row.attempts,
   };
 }
 

@@ -4,7 +4,7 @@ import * as care from '@careflex/core/care';
 import * as notifications from '@careflex/core/notifications';
 import type { Event } from '@careflex/core/platform/events';
 import type { Scope } from '@careflex/core/platform/scope';
-import * as scheduling from '@careflex/core/scheduling';
+import { appointmentsOf } from './appointment-problems.ts';
 import { Appointment } from './appointments.ts';
 import { builder } from './builder.ts';
 import { connectionOf, pageCost, toConnection } from './connection.ts';
@@ -81,11 +81,6 @@ const TaskConnection = connectionOf(Task, 'Task', staff);
 async function patientsOf(scope: Scope, ids: readonly string[]): Promise<(care.Patient | null)[]> {
   const patients = await care.patientsOnRecord(scope, ids);
   return ids.map((id) => patients.get(id) ?? null);
-}
-
-async function appointmentsOf(scope: Scope, ids: readonly string[]): Promise<(scheduling.Appointment | null)[]> {
-  const found = await scheduling.appointmentsByIds(scope, ids);
-  return ids.map((id) => found.get(id) ?? null);
 }
 
 async function namesOf(scope: Scope, ids: readonly string[]): Promise<(string | null)[]> {

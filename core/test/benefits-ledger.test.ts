@@ -10,6 +10,7 @@ import { LedgerDisagrees } from '../src/workers/benefits.ts';
 import { type Work, workers } from '../src/workers.ts';
 import { booked, newPatient } from './support/appointments.ts';
 import { aBenefit, amountsOf, ledgerOf, reread, topicsOf } from './support/benefits.ts';
+import { testRights } from './support/rights.ts';
 import { actor, as, asSuperuser, committed, sandboxed } from './support/testing.ts';
 
 /** What the worker does. */
@@ -352,6 +353,12 @@ describe('expireEnded', () => {
 });
 
 describe('the tables of benefits', () => {
+  const reader = { patient: 'select', auditor: '' };
+  testRights({
+    benefits: { ...reader, staff: 'select insert update', system: 'select insert update', written: 'used' },
+    benefit_entries: { ...reader, staff: 'select insert', system: 'select insert', written: 'amount' },
+  });
+
   test(
     'let patients read their own rows and write nothing, staff add and move amounts, nobody delete',
     sandboxed(async (scope) => {

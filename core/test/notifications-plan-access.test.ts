@@ -4,43 +4,24 @@ import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { sql } from 'kysely';
 import { sqlState } from '#platform/database';
-import { type Actor, type Role, type Scope, transact } from '#platform/scope';
+import { type Actor, type Scope, transact } from '#platform/scope';
 import { booked, newPatient, TOMORROW_AT_TEN } from './support/appointments.ts';
 import { ledgerLines, reacting } from './support/notifications.ts';
+import { DATABASE_ROLES, type Rights, testRights } from './support/rights.ts';
 import { actor, as, asSuperuser, committed, sandboxed } from './support/testing.ts';
 
-// Per table: what each database role may do. Whatever stands nowhere is refused.
 const LEDGER = { staff: 'select', patient: '', system: 'select insert update', auditor: '' };
-const MATRIX: Record<string, Record<string, string>> = {
-  consents: { staff: 'select insert', patient: 'select insert', system: 'select insert update', auditor: '' },
-  delivery_reports: { ...LEDGER, staff: '' },
-  inbound_messages: LEDGER,
-  message_templates: { staff: 'select insert', patient: '', system: 'select insert', auditor: '' },
-  notification_attempts: LEDGER,
+const ADDED = { staff: 'select insert', patient: '', system: 'select insert', auditor: '' };
+const MATRIX: Readonly<Record<string, Rights>> = {
+  consents: { ...ADDED, patient: 'select insert', system: 'select insert update', written: 'evidence' },
+  delivery_reports: { ...LEDGER, staff: '', written: 'notification_id', seen: 'status' },
+  inbound_messages: { ...LEDGER, written: 'notification_id' },
+  message_templates: { ...ADDED, written: 'body' },
+  notification_attempts: { ...LEDGER, written: 'outcome' },
   notifications: { ...LEDGER, patient: 'select' },
-  opt_outs: { staff: 'select insert', patient: '', system: 'select insert', auditor: '' },
+  opt_outs: { ...ADDED, written: 'opted_out' },
   tasks: { ...LEDGER, staff: 'select update' },
 };
-/** A column that whoever updates the table may write, and one that whoever reads it may see. */
-const WRITTEN: Record<string, string> = {
-  consents: 'evidence',
-  delivery_reports: 'notification_id',
-  inbound_messages: 'notification_id',
-  message_templates: 'body',
-  notification_attempts: 'outcome',
-  opt_outs: 'opted_out',
-};
-const SEEN: Record<string, string> = { delivery_reports: 'status' };
-
-const VERBS: Record<string, (table: string) => string> = {
-  select: (table) => `select ${SEEN[table] ?? 'id'} from ${table}`,
-  // Of nothing but defaults: a right to insert fails on the values, its absence on the right.
-  insert: (table) => `insert into ${table} select (null::${table}).* where false`,
-  update: (table) => `update ${table} set ${WRITTEN[table] ?? 'status'} = ${WRITTEN[table] ?? 'status'} where false`,
-  delete: (table) => `delete from ${table} where false`,
-  truncate: (table) => `truncate ${table} cascade`,
-};
-const ROLES: Record<string, Role> = { staff: 'agent', patient: 'patient', system: 'system', auditor: 'auditor' };
 
 const REFUSED = '42501';
 const stateOf = (who: Scope, statement: string): Promise<string | null> =>
@@ -50,20 +31,7 @@ const stateOf = (who: Scope, statement: string): Promise<string | null> =>
   );
 
 describe('the tables of notifications', () => {
-  for (const [table, roles] of Object.entries(MATRIX)) {
-    for (const [role, allowed] of Object.entries(roles)) {
-      test(
-        `let ${role} ${allowed === '' ? 'do nothing with' : allowed.replaceAll(' ', ', ')} ${table}`,
-        sandboxed(async (scope) => {
-          const who = as(scope, actor(ROLES[role] as Role, { patientId: randomUUID() }));
-          for (const [verb, statement] of Object.entries(VERBS)) {
-            const expected = allowed.split(' ').includes(verb) ? null : REFUSED;
-            assert.equal(await stateOf(who, statement(table)), expected, `${verb} by ${role}`);
-          }
-        }),
-      );
-    }
-  }
+  testRights(MATRIX);
 
   test('are all in this matrix', () => {
     const path = new URL('../migrations/0013_notifications.sql', import.meta.url);
@@ -83,8 +51,9 @@ describe('the tables of notifications', () => {
       assert.equal(rows.length, Object.keys(MATRIX).length);
       for (const { relname, relrowsecurity, roles } of rows) {
         assert.ok(relrowsecurity, relname);
-        const able = Object.entries(MATRIX[relname] ?? {}).filter(([, allowed]) => allowed !== '');
-        assert.deepEqual(roles, able.map(([role]) => `careflex_${role}`).toSorted(), relname);
+        const rights = MATRIX[relname] as Rights;
+        const able = DATABASE_ROLES.filter((role) => rights[role] !== '');
+        assert.deepEqual(roles, able.map((role) => `careflex_${role}`).toSorted(), relname);
       }
     }),
   );

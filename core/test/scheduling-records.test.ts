@@ -1,14 +1,14 @@
 /** What stays of appointments, who may touch it, and what follows from what befalls a patient. */
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { sql } from 'kysely';
 import * as care from '#care';
 import { sqlState } from '#platform/database';
-import { asSystem, type Role, type Scope, transact } from '#platform/scope';
+import { asSystem, type Scope, transact } from '#platform/scope';
 import * as scheduling from '#scheduling';
 import { react } from '../src/reactions.ts';
 import { aBooking, booked, newPatient, newProvider, recordsOf, TOMORROW_AT_TEN } from './support/appointments.ts';
+import { testRights } from './support/rights.ts';
 import { actor, as, asSuperuser, committed, sandboxed } from './support/testing.ts';
 
 const reacting = (scope: Scope): Scope => ({ ...scope, react: react as NonNullable<Scope['react']> });
@@ -158,44 +158,31 @@ describe('notes and reasons', () => {
 });
 
 describe('the tables of appointments', () => {
-  const MATRIX: Record<string, Record<string, string>> = {
+  const written = 'version';
+  testRights({
     appointments: {
       staff: 'select insert update',
       system: 'select insert update',
       patient: 'select insert update',
       auditor: '',
+      written,
     },
-    appointment_changes: { staff: 'select insert', system: 'select insert', patient: 'select insert', auditor: '' },
-    appointment_series: { staff: 'select insert', system: 'select insert', patient: 'select insert', auditor: '' },
-  };
-  const ACTORS: Record<string, Role> = { staff: 'agent', system: 'system', patient: 'patient', auditor: 'auditor' };
-  const COLUMN: Record<string, string> = { appointments: 'version', appointment_changes: 'version' };
-  const VERBS: Record<string, (table: string) => string> = {
-    select: (table) => `select * from ${table}`,
-    insert: (table) =>
-      `insert into ${table} (${COLUMN[table] ?? 'rule'}) select ${COLUMN[table] ?? 'rule'} from ${table} where false`,
-    update: (table) => `update ${table} set ${COLUMN[table] ?? 'rule'} = ${COLUMN[table] ?? 'rule'} where false`,
-    delete: (table) => `delete from ${table} where false`,
-    truncate: (table) => `truncate ${table}`,
-  };
-  for (const [table, roles] of Object.entries(MATRIX)) {
-    for (const [role, allowed] of Object.entries(roles)) {
-      test(
-        `let ${role} ${allowed === '' ? 'do nothing with' : allowed.replaceAll(' ', ', ')} ${table}`,
-        sandboxed(async (scope) => {
-          const who = as(scope, actor(ACTORS[role] as Role, { patientId: randomUUID() }));
-          for (const [verb, statement] of Object.entries(VERBS)) {
-            const attempt = transact(who, ({ db }) => sql.raw(statement(table)).execute(db));
-            const state = await attempt.then(
-              () => null,
-              (thrown: unknown) => sqlState(thrown),
-            );
-            assert.equal(state, allowed.split(' ').includes(verb) ? null : '42501', `${verb} by ${role}`);
-          }
-        }),
-      );
-    }
-  }
+    appointment_changes: {
+      staff: 'select insert',
+      system: 'select insert',
+      patient: 'select insert',
+      auditor: '',
+      written,
+      seen: 'version',
+    },
+    appointment_series: {
+      staff: 'select insert',
+      system: 'select insert',
+      patient: 'select insert',
+      auditor: '',
+      written: 'rule',
+    },
+  });
 
   test(
     'are under row-level security, one policy a role',

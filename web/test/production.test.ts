@@ -32,4 +32,9 @@ describe('in production', () => {
     const answer = await api.fetch('/metrics', { headers: { authorization: 'Bearer a-token-of-some-length' } });
     assert.equal(answer.status, 200);
   });
+
+  test('webhooks of a provider that is not configured are not there', async () => {
+    for (const hook of ['status', 'inbound', 'voice'])
+      assert.equal((await api.fetch(`/webhooks/twilio/${hook}`, { method: 'POST' })).status, 404);
+  });
 });

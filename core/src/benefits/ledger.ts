@@ -26,7 +26,7 @@ declare module '#platform/events' {
     'benefit.changed': BenefitChanged & { readonly entryId: string };
     /** Nothing is available or held any more. Besides `benefit.changed`. */
     'benefit.depleted': BenefitChanged;
-    /** Its period is over, and what was left with it. Besides `benefit.changed`, if something was left. */
+    /** What was left of it when its period was over. Besides `benefit.changed`; a benefit without a rest ends silently. */
     'benefit.expired': BenefitChanged;
   }
 }

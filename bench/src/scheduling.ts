@@ -107,6 +107,7 @@ function varyBooking(
   const [soonest, latest] = [at.subtract({ hours: 48 }), at.add({ hours: 48 })];
   return (value) => {
     if (value === appointmentId) return nextId(200);
+    if (appointmentId && value.startsWith('[{"visit":')) return varyPlan(value, appointmentId);
     if (value === input.patientId) return oneOf(patientIds);
     if (value === input.providerId) return oneOf(providerIds);
     if (!/^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value)) return undefined;
@@ -115,6 +116,16 @@ function varyBooking(
       return undefined;
     return `('${value}'::timestamptz + interval '3000 days' + ${N} * interval '1 hour')`;
   };
+}
+
+/** The messages of the visit: their ids are new each time, like its own. */
+function varyPlan(plan: string, appointmentId: string): string {
+  const [visit] = JSON.parse(plan) as [{ rows: { id: string }[] }];
+  const ids = [appointmentId, ...visit.rows.map(({ id }) => id)];
+  // pgbench takes a colon in front of a letter for a variable, within a literal too.
+  const literal = `'${plan.replaceAll(/":(?=[a-z])/g, '": ')}'`;
+  const varied = ids.reduce((text, id, i) => `replace(${text}, '${id}', ${nextId(200 + i)}::text)`, literal);
+  return `${varied}::jsonb`;
 }
 
 const VISIT = `id status service startsAt endsAt localStart version revision notes

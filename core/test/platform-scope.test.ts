@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { sql } from 'kysely';
-import { connect } from '#platform/database';
+import { connect, lend } from '#platform/database';
 import { Unauthenticated } from '#platform/errors';
 import { emit, eventsAfter, sequenceEvents } from '#platform/events';
 import { afterCommit, asSystem, type Scope, transact } from '#platform/scope';
@@ -16,6 +16,22 @@ declare module '#platform/events' {
 
 const roleNow = async (scope: ReturnType<typeof testScope>) =>
   (await sql<{ role: string }>`select current_user as role`.execute(scope.db)).rows[0]?.role;
+
+/** How many answers of the database the transaction waits for. */
+async function roundTrips(scope: Scope, work: (scope: Scope) => Promise<unknown>): Promise<number> {
+  await using one = oneConnection(scope);
+  const { client, db, giveBack } = await lend(one.scope.db);
+  let trips = 0;
+  const ask = client.ask.bind(client);
+  client.ask = async <Row>(...statement: Parameters<typeof ask>) => {
+    const answer = await ask<Row>(...statement);
+    if (answer.command !== '') trips++;
+    return answer;
+  };
+  await transact({ ...one.scope, db }, work);
+  giveBack();
+  return trips;
+}
 
 function oneConnection(scope: Scope): { scope: Scope } & AsyncDisposable {
   const db = connect(urls.login, { max: 1 });
@@ -50,17 +66,40 @@ describe('transact', () => {
   );
 
   test(
-    'refuses a session that is none, whether its first statement is a query, a savepoint or the commit',
+    'refuses a session that is none, whether its first statement is a query, one behind a savepoint, or the commit',
     committed(async (scope) => {
       const revoked = as(scope, actor('agent', { sessionId: randomUUID() }));
       const ran: string[] = [];
       const works: ((scope: Scope) => Promise<unknown>)[] = [
-        (scope) => roleNow(scope).then((role) => ran.push(String(role))),
-        (scope) => transact(scope, async () => ran.push('nested')),
+        (scope) => roleNow(scope).then((role) => ran.push(role ?? '')),
+        (scope) => transact(scope, (scope) => roleNow(scope).then((role) => ran.push(role ?? ''))),
+        (scope) => transact(scope, async () => 'nothing'),
         async () => 'nothing',
       ];
       for (const work of works) await assert.rejects(transact(revoked, work), Unauthenticated);
       assert.deepEqual(ran, []);
+    }),
+  );
+
+  test(
+    'asks nothing more for being nested',
+    committed(async (scope) => {
+      const plain = await roundTrips(scope, (scope) => roleNow(scope));
+      assert.equal(await roundTrips(scope, (scope) => transact(scope, (scope) => roleNow(scope))), plain);
+      assert.equal(await roundTrips(scope, (scope) => transact(asSystem(scope), (scope) => roleNow(scope))), plain);
+    }),
+  );
+
+  test(
+    'undoes a nested one that passed over a failure of its own, and goes on',
+    committed(async (scope) => {
+      await transact(scope, async (scope) => {
+        const nested = transact(scope, async ({ db }) => {
+          await sql`select 1 / 0`.execute(db).catch(() => undefined);
+        });
+        await assert.rejects(nested, /division by zero/);
+        assert.equal(await roleNow(scope), 'careflex_staff');
+      });
     }),
   );
 

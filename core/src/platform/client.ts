@@ -116,6 +116,17 @@ export class TransactionClient extends NamedClient {
     return savepoint;
   }
 
+  /**
+   * Leaves the place: what came since belongs to what is around it. Throws what failed within; once all of it is
+   * answered nothing can fail any more, and the word for it waits for the next statement.
+   */
+  async keep(savepoint: string): Promise<void> {
+    const isAlone = this.#held.at(-1)?.[0] === savepoint;
+    if (isAlone) this.#held.pop();
+    else if (this.#held.length === 0 && !this.#failure) this.#held.push([`release ${savepoint}`]);
+    else await this.ask(`release ${savepoint}`);
+  }
+
   /** Undoes what came since; what was held back meanwhile is never sent. */
   async undo(savepoint: string): Promise<void> {
     const at = this.#held.findIndex(([text]) => text === savepoint);

@@ -183,26 +183,25 @@ export async function commit(client: TransactionClient): Promise<void> {
   if (command === 'ROLLBACK') throw new Error('A failure that was passed over undid the transaction');
 }
 
-let savepoints = 0;
-
 async function nest<T>(scope: Scope, transaction: Transaction, work: (scope: Scope) => Promise<T>): Promise<T> {
   const outer = transaction.actor;
   const hooks = transaction.afterCommit.length;
   const { left } = transaction;
-  const name = `s${++savepoints}`;
-  await sql.raw(`savepoint ${name}`).execute(scope.db);
+  const { client } = await lend(scope.db);
+  const savepoint = client.savepoint();
   try {
     await become(scope, transaction, scope.actor);
     transaction.left = new Map();
     const result = await work(scope);
     await close(scope, transaction);
+    await client.keep(savepoint);
     await become(scope, transaction, outer);
-    await sql.raw(`release savepoint ${name}`).execute(scope.db);
     return result;
   } catch (thrown) {
     transaction.actor = outer;
     transaction.afterCommit.length = hooks;
-    await sql.raw(`rollback to savepoint ${name}`).execute(scope.db);
+    // One that was never made has a failure before it, and the transaction is lost.
+    await client.undo(savepoint).catch(() => undefined);
     throw asUnauthenticated(thrown);
   } finally {
     transaction.left = left;

@@ -237,7 +237,7 @@ async function ask({ url, token }: ApiBench, { query, expect }: Operation, varia
 }
 
 /** From a process of its own, so that asking does not cost the API its time. */
-function runLoad(load: Load): Promise<LoadResult> {
+export function runLoad(load: Load): Promise<LoadResult> {
   return new Promise((resolve, reject) => {
     const child = fork(new URL('http-load.ts', import.meta.url), { serialization: 'advanced' });
     child.on('message', resolve);

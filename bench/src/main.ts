@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   jobs: ['500', '5'],
   graphql: [],
   contention: [],
+  benefits: [],
   scheduling: ['100000'],
   planning: [],
   reminders: ['100000'],

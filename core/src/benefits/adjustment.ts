@@ -32,6 +32,6 @@ export async function adjust(scope: Scope, benefitId: string, input: Adjustment)
       reason: { text: reason, key: patientKey },
       once: { key, input: { action, ...adjustment } },
     });
-    return recorded(scope, entryId);
+    return recorded(scope, benefit.id, entryId);
   });
 }

@@ -9,7 +9,7 @@ import { Decimal } from 'decimal.js';
 import { sql } from 'kysely';
 import * as audit from '#audit';
 import { keysOf, type PatientKey } from '#care';
-import { type Db, statement } from '#platform/database';
+import { type Db, statement, together } from '#platform/database';
 import { IdempotencyMismatch } from '#platform/errors';
 import { emit } from '#platform/events';
 import { hashOfInput, hashOfKey } from '#platform/idempotency';
@@ -200,13 +200,22 @@ export async function lockBenefit({ db }: Scope, benefitId: string): Promise<Ben
 }
 
 /** The entry, and its benefit as it is now. */
-export async function recorded(scope: Scope, entryId: string): Promise<Recorded> {
-  const { db } = scope;
-  const row = await db.selectFrom('benefit_entries').selectAll().where('id', '=', entryId).executeTakeFirstOrThrow();
-  const benefit = await current(scope, row.benefit_id);
-  const keys = row.reason === null ? null : await keysOf(scope, [benefit.patientId]);
-  return { entry: toEntry(row, keys?.get(benefit.patientId)), benefit };
+export async function recorded(scope: Scope, benefitId: string, entryId: string): Promise<Recorded> {
+  const [[row], [benefit]] = await together([
+    entryById(scope.db, { id: entryId }),
+    benefitById(scope.db, { id: benefitId }),
+  ]);
+  if (row === undefined || benefit === undefined) throw new Error('What was just written cannot be read');
+  const keys = row.reason === null ? null : await keysOf(scope, [benefit.patient_id]);
+  return { entry: toEntry(row, keys?.get(benefit.patient_id)), benefit: toBenefit(benefit, scope.now) };
 }
+
+const entryById = statement((db, { id }: { id: string }) =>
+  db.selectFrom('benefit_entries').selectAll().where('id', '=', id),
+);
+const benefitById = statement((db, { id }: { id: string }) =>
+  db.selectFrom('benefits').selectAll().where('id', '=', id),
+);
 
 /** The benefit as it is now. */
 export async function current({ db, now }: Scope, benefitId: string): Promise<Benefit> {

@@ -29,7 +29,7 @@ export async function reverseUsage(scope: Scope, entryId: string, input: Reversa
     if (reversal.amount) mustFit(reversal.amount, benefit.unit);
     const once = { key, input: { action: ACTION, entryId: use.id, ...reversal } };
     const first = await repeatOf(scope, benefit.id, once);
-    if (first !== null) return recorded(scope, first);
+    if (first !== null) return recorded(scope, benefit.id, first);
 
     const left = await leftOf(scope, use);
     const amount = reversal.amount ?? left;
@@ -46,7 +46,7 @@ export async function reverseUsage(scope: Scope, entryId: string, input: Reversa
     };
     const id = await post(scope, benefit, posting);
     await expireAtOnce(scope, use, amount);
-    return recorded(scope, id);
+    return recorded(scope, benefit.id, id);
   });
 }
 

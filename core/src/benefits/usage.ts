@@ -28,7 +28,7 @@ export async function recordUsage(scope: Scope, benefitId: string, input: Usage)
     const entryId = await post(scope, benefit, { action, kind: 'USE', amount, appointmentId, serviceDate, once }).catch(
       onViolation('benefit_entries_appointment_id_fkey', () => new NotFound('Appointment')),
     );
-    return recorded(scope, entryId);
+    return recorded(scope, benefit.id, entryId);
   });
 }
 

@@ -7,6 +7,7 @@
  * name and password hash are sealed with the user's own key. Patients become users only by proving who they are.
  */
 import './accounts/tables.ts';
+import type { Patient } from '#care';
 import { NotFound } from '#platform/errors';
 import { emit } from '#platform/events';
 import { once } from '#platform/idempotency';
@@ -17,6 +18,7 @@ import { type Actor, asSystem, type Scope, transact } from '#platform/scope';
 import { type ApiKey, findApiKeys, insertApiKey, NewApiKey } from './accounts/api-key.ts';
 import { actorOf, type Credential } from './accounts/authentication.ts';
 import { refreshClient, startClient } from './accounts/client.ts';
+import { type ContactProof, proveContactChange, writeContactChange } from './accounts/contact-change.ts';
 import { insertDemoUsers } from './accounts/demo.ts';
 import { closeUserOf, eraseUser, forget } from './accounts/erasure.ts';
 import { ApiKeyShown, IdentityInUse } from './accounts/errors.ts';
@@ -51,6 +53,7 @@ import {
 
 export type { ApiKey, NewApiKey } from './accounts/api-key.ts';
 export type { Credential } from './accounts/authentication.ts';
+export type { ContactProof } from './accounts/contact-change.ts';
 export { DEMO_PASSWORD, DEMO_USERS } from './accounts/demo.ts';
 export {
   AlreadyRegistered,
@@ -387,6 +390,28 @@ export async function requestVerification(scope: Scope, input: Contact): Promise
 export async function register(scope: Scope, input: Registration): Promise<Viewer> {
   return registerPatient(scope, input);
 }
+
+/**
+ * Asks for a code to a new e-mail address or first phone of the caller's own record. The answer is the same whether
+ * another patient has the address or not. Patients only. Throws InvalidInput, RateLimited, IdempotencyMismatch,
+ * NotFound (a repeat, once the code is forgotten), Forbidden.
+ */
+export async function requestContactChange(scope: Scope, input: Contact & Repeatable): Promise<VerificationRequest> {
+  await permitOwn(scope, 'contact.request');
+  return writeContactChange(scope, input);
+}
+
+/**
+ * Writes the new address or phone into the caller's record, by the code that was sent there. What the user signs in
+ * with stays. Patients only. Throws InvalidInput, VerificationFailed, EmailTaken, IdempotencyMismatch, NotFound, Forbidden.
+ */
+export async function confirmContactChange(scope: Scope, input: ContactProof): Promise<Patient> {
+  await permitOwn(scope, 'contact.confirm');
+  return proveContactChange(scope, input);
+}
+
+const permitOwn = (scope: Scope, action: 'contact.request' | 'contact.confirm') =>
+  permit(scope, action, { type: 'Verification', allowed: scope.actor.patientId !== undefined });
 
 /** The work of job `verification-code`: sends the code once, or nothing where no patient is meant. Throws what a channel throws. */
 export async function deliverVerification(scope: Scope, id: string, channels: CodeChannels): Promise<void> {

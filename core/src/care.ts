@@ -23,6 +23,7 @@ import { EmailTaken, ExternalIdTaken, StalePatient } from './care/errors.ts';
 import { FACTS, defaults, differences, isDeath, isRename, merged } from './care/facts.ts';
 import {
   type NewPatient,
+  type ParsedChanges,
   type PatientChanges,
   isExternalId,
   parseChanges,
@@ -59,7 +60,14 @@ export { patientsOnRecord } from './care/on-record.ts';
 export { type Progress, rebuildSearchIndex } from './care/rebuild.ts';
 export type { Address, Channel, Patient, PatientDetails, PatientStatus, Preferences } from './care/patient.ts';
 export { CHANNELS, PATIENT_STATUSES } from './care/patient.ts';
-export { EmailTaken, EmailUnproven, ExternalIdTaken, SearchExpired, StalePatient } from './care/errors.ts';
+export {
+  EmailTaken,
+  EmailUnproven,
+  ExternalIdTaken,
+  PhoneUnproven,
+  SearchExpired,
+  StalePatient,
+} from './care/errors.ts';
 export { normaliseEmail, normalisePhone } from './care/input.ts';
 
 declare module '#platform/events' {
@@ -109,47 +117,65 @@ export async function createPatient(scope: Scope, input: NewPatient): Promise<Pa
 
 /**
  * Changes what `changes` names; null clears. A patient may change their own contact data and preferences only, and of
- * the e-mail address only clear it. Throws NotFound, InvalidInput, {@link EmailUnproven}, {@link EmailTaken},
- * {@link ExternalIdTaken}, {@link StalePatient}, IdempotencyMismatch, Forbidden.
+ * e-mail address and first phone only clear them. Throws NotFound, InvalidInput, {@link EmailUnproven},
+ * {@link PhoneUnproven}, {@link EmailTaken}, {@link ExternalIdTaken}, {@link StalePatient}, IdempotencyMismatch, Forbidden.
  */
 export async function updatePatient(scope: Scope, patientId: string, changes: PatientChanges): Promise<Patient> {
   const id = idOf(patientId);
   const { idempotencyKey: key, version, ...fields } = parseChanges(scope, changes);
   const action = 'patient.update';
-  const named = FACTS.filter((fact) => fields[fact] !== undefined);
   await permitRecord(scope, id, action);
   await permitChange(scope, id, fields);
 
   return transact(scope, (scope) =>
-    repeatable(scope, { key, operation: action, input: { id, version, ...fields } }, async () => {
-      const generations = isRename(named) ? await useIndex(scope) : null;
-      const row = await lockLive(scope, id);
-      if (version !== null && version !== undefined && version !== row.version) throw new StalePatient(row.version);
-      const before = factsOf(scope, row);
-      const facts = merged(before, fields);
-      const changedFields = differences(before, facts);
-      await audit.record(scope, { action, ...PATIENT, resourceId: id, changedFields });
-      if (changedFields.length === 0) return toPatient(scope, row);
-
-      const renamed = isRename(changedFields) ? generations : null;
-      const updated = await scope.db
-        .updateTable('patients')
-        .set({
-          ...changedColumns(scope, row, { facts, changed: changedFields }),
-          ...(renamed && { search_id: newSearchId(), search_generation: newest(renamed) }),
-          version: row.version + 1,
-          updated_at: scope.now.toString(),
-        })
-        .where('id', '=', id)
-        .returningAll()
-        .executeTakeFirstOrThrow()
-        .catch(whenTaken);
-      await emit(scope, 'patient.updated', { patientId: id });
-      if (isDeath(changedFields, facts)) await emit(scope, 'patient.deceased', { patientId: id });
-      if (renamed) await addToIndex(scope, renamed, [{ searchId: updated.search_id as string, name: facts }]);
-      return toPatient(scope, updated);
-    }),
+    repeatable(scope, { key, operation: action, input: { id, version, ...fields } }, () =>
+      change(scope, id, { version, ...fields }),
+    ),
   );
+}
+
+/** What a code that was sent there has proven to be the patient's. */
+export type ProvenContact = { readonly email: string } | { readonly phone: string };
+
+/**
+ * Writes a new e-mail address or first phone into the patient's record. That it is theirs is for the caller to have
+ * proven. Throws NotFound, InvalidInput, {@link EmailTaken}, Forbidden.
+ */
+export async function writeProvenContact(scope: Scope, patientId: string, contact: ProvenContact): Promise<Patient> {
+  const id = idOf(patientId);
+  const changes = parseChanges(scope, contact);
+  await permitRecord(scope, id, 'patient.update');
+  return transact(scope, (scope) => change(scope, id, changes));
+}
+
+async function change(scope: Scope, id: string, { version, ...fields }: ParsedChanges): Promise<Patient> {
+  const named = FACTS.filter((fact) => fields[fact] !== undefined);
+  const generations = isRename(named) ? await useIndex(scope) : null;
+  const row = await lockLive(scope, id);
+  if (version !== null && version !== undefined && version !== row.version) throw new StalePatient(row.version);
+  const before = factsOf(scope, row);
+  const facts = merged(before, fields);
+  const changedFields = differences(before, facts);
+  await audit.record(scope, { action: 'patient.update', ...PATIENT, resourceId: id, changedFields });
+  if (changedFields.length === 0) return toPatient(scope, row);
+
+  const renamed = isRename(changedFields) ? generations : null;
+  const updated = await scope.db
+    .updateTable('patients')
+    .set({
+      ...changedColumns(scope, row, { facts, changed: changedFields }),
+      ...(renamed && { search_id: newSearchId(), search_generation: newest(renamed) }),
+      version: row.version + 1,
+      updated_at: scope.now.toString(),
+    })
+    .where('id', '=', id)
+    .returningAll()
+    .executeTakeFirstOrThrow()
+    .catch(whenTaken);
+  await emit(scope, 'patient.updated', { patientId: id });
+  if (isDeath(changedFields, facts)) await emit(scope, 'patient.deceased', { patientId: id });
+  if (renamed) await addToIndex(scope, renamed, [{ searchId: updated.search_id as string, name: facts }]);
+  return toPatient(scope, updated);
 }
 
 export interface Repeatable {

@@ -40,6 +40,11 @@ const MATRIX: Record<string, { may: readonly string[]; call: (scope: Scope) => P
   userNames: { may: ['admin', 'agent', 'system'], call: (scope) => accounts.userNames(scope, [id]) },
   sessions: { may: EVERYBODY, call: (scope) => accounts.sessions(scope) },
   revokeSession: { may: EVERYBODY, call: (scope) => accounts.revokeSession(scope, id) },
+  requestContactChange: { may: ['patient'], call: (scope) => accounts.requestContactChange(scope, {}) },
+  confirmContactChange: {
+    may: ['patient'],
+    call: (scope) => accounts.confirmContactChange(scope, { verificationId: id, code: '123456' }),
+  },
   closePatientAccount: { may: ['system'], call: (scope) => accounts.closePatientAccount(scope, id) },
   erasePatientAccount: { may: ['system'], call: (scope) => accounts.erasePatientAccount(scope, id) },
 };
@@ -136,6 +141,17 @@ describe('an API key', () => {
       await assert.rejects(accounts.linkIdentity(machine, id, subject), Forbidden);
       await assert.rejects(accounts.unlinkIdentity(machine, subject), Forbidden);
       await accounts.users(machine);
+    }),
+  );
+
+  test(
+    'cannot change where a patient is reached, nor can a patient without a record',
+    sandboxed(async (scope) => {
+      const proof = { verificationId: id, code: '123456' };
+      for (const who of [actor('patient', { patientId: id, scopes: ['contact'] }), actor('patient')]) {
+        await assert.rejects(accounts.requestContactChange(as(scope, who), { email: newEmail() }), Forbidden);
+        await assert.rejects(accounts.confirmContactChange(as(scope, who), proof), Forbidden);
+      }
     }),
   );
 

@@ -3,9 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import * as accounts from '#accounts';
 import * as care from '#care';
+import { Unavailable } from '#integrations/guard';
 import { InvalidInput, RateLimited } from '#platform/errors';
 import type { Scope } from '#platform/scope';
-import { later, trail } from './support/accounts.ts';
+import { later, other, outbox, receiveCode, trail } from './support/accounts.ts';
 import { as, asSuperuser, committed, sandboxed } from './support/testing.ts';
 import { assertSame } from './support/same.ts';
 
@@ -26,28 +27,11 @@ async function newPatient(scope: Scope, more: Partial<care.NewPatient> = {}): Pr
   });
 }
 
-function outbox() {
-  const sent: { channel: string; to: string; text: string }[] = [];
-  const channel = (channel: string): accounts.Sender => ({
-    send: async (to, text) => void sent.push({ channel, to, text }),
-  });
-  return { sent, channels: { sms: channel('sms'), email: channel('email') } };
-}
-
-/** What the patient finds in the message. */
-async function receiveCode(scope: Scope, verificationId: string): Promise<string> {
-  const { sent, channels } = outbox();
-  await accounts.deliverVerification(scope, verificationId, channels);
-  return /\b\d{6}\b/.exec(sent[0]?.text ?? '')?.[0] ?? 'none';
-}
-
 async function proven(scope: Scope, contact: accounts.Contact): Promise<accounts.Registration> {
   const { verificationId } = await accounts.requestVerification(scope, contact);
   const code = await receiveCode(scope, verificationId);
   return { verificationId, code, dateOfBirth: BORN, email: `new-${randomUUID()}@home.example`, password: PASSWORD };
 }
-
-const other = (code: string) => String((Number(code) + 1) % 1_000_000).padStart(6, '0');
 
 describe('register', () => {
   test(
@@ -285,6 +269,11 @@ describe('requestVerification', () => {
 });
 
 describe('deliverVerification', () => {
+  const broken = (thrown: Error): accounts.CodeChannels => {
+    const sender = { send: () => Promise.reject(thrown) };
+    return { sms: sender, email: sender };
+  };
+
   test(
     'sends the code once, by the way it was asked for, and erases it',
     committed(async (scope) => {
@@ -331,9 +320,8 @@ describe('deliverVerification', () => {
     'can be tried again when the message could not be sent',
     sandboxed(async (scope) => {
       const { verificationId } = await accounts.requestVerification(scope, { email: (await newPatient(scope)).email });
-      const broken: accounts.Sender = { send: () => Promise.reject(new Error('unreachable')) };
-      const failing = accounts.deliverVerification(scope, verificationId, { sms: broken, email: broken });
-      await assert.rejects(failing, /unreachable/);
+      const failing = accounts.deliverVerification(scope, verificationId, broken(new Unavailable('503')));
+      await assert.rejects(failing, Unavailable);
       assert.match(await receiveCode(scope, verificationId), /^\d{6}$/);
     }),
   );

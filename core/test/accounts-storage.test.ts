@@ -7,7 +7,7 @@ import { rotateKeys } from '#platform/rotation';
 import type { Scope } from '#platform/scope';
 import { type Key, keyRing } from '#platform/vault';
 import { later, newUser, PASSWORD, signedIn } from './support/accounts.ts';
-import { as, asSuperuser, committed, testVault } from './support/testing.ts';
+import { actor, as, asSuperuser, committed, testVault } from './support/testing.ts';
 
 const TABLES = [
   'users',
@@ -55,6 +55,10 @@ describe('a copy of the database', () => {
       const code = codes[0] ?? '';
       const registration = { verificationId, code, dateOfBirth: '1971-05-26', password: 'garlic and crosses' };
       await accounts.register(scope, { ...registration, email: 'mina@whitby.example' });
+      const own = as(scope, actor('patient', { patientId: patient.id }));
+      const change = await accounts.requestContactChange(own, { email: 'madam.mina@hermannstadt.example' });
+      await accounts.deliverVerification(scope, change.verificationId, channels);
+      await accounts.requestContactChange(own, { phone: '+12125550178' });
 
       const user = await newUser(scope, { email: 'vanhelsing@amsterdam.example', displayName: 'Abraham van Helsing' });
       const { tokens } = await signedIn(scope, user);
@@ -69,8 +73,19 @@ describe('a copy of the database', () => {
 
       const text = await dump();
       assert.ok(text.includes(user.id) && text.includes(unsent.verificationId), 'the dump is one');
-      const personal = ['whitby', 'amsterdam', 'asylum', 'harker', 'helsing', 'wilhelmina', '2125550177', '1971-05-26'];
-      const proofs = [PASSWORD, 'garlic', 'argon2', 'flies and spiders', `"${code}"`];
+      const personal = [
+        'whitby',
+        'amsterdam',
+        'asylum',
+        'harker',
+        'helsing',
+        'wilhelmina',
+        '2125550177',
+        '1971-05-26',
+        'hermannstadt',
+        '2125550178',
+      ];
+      const proofs = [PASSWORD, 'garlic', 'argon2', 'flies and spiders', ...codes.map((code) => `"${code}"`)];
       const secrets = [...personal, ...proofs, tokens.accessToken, tokens.refreshToken, token, key];
       for (const secret of secrets) {
         for (const form of [secret, Buffer.from(secret).toString('hex'), Buffer.from(secret).toString('base64')]) {

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import * as audit from '#audit';
 import * as care from '#care';
-import { Forbidden, IdempotencyMismatch, NotFound } from '#platform/errors';
+import { Forbidden, IdempotencyMismatch, InvalidInput, NotFound } from '#platform/errors';
 import { type Scope, transact } from '#platform/scope';
 import { aPatient, eventsSoFar, issuesOf } from './support/patients.ts';
 import { NOW, actor, as, sandboxed } from './support/testing.ts';
@@ -254,10 +254,10 @@ describe('updatePatient', () => {
   test(
     'lets patients change their contact data and preferences, and nothing else',
     sandboxed(async (scope) => {
-      const { id } = await care.createPatient(scope, aPatient());
+      const { id } = await care.createPatient(scope, aPatient({ phone: '212 555 0123' }));
       const own = as(scope, actor('patient', { patientId: id }));
       const allowed = {
-        phone: '212 555 0123',
+        phone: null,
         furtherPhones: ['212 555 0124'],
         address: { lines: ['1 Main St'] },
         timeZone: 'Asia/Kolkata',
@@ -265,7 +265,7 @@ describe('updatePatient', () => {
         preferences: { channels: [] },
       };
       const updated = await care.updatePatient(own, id, allowed);
-      assert.deepEqual([updated.phone, updated.version], ['+12125550123', 2]);
+      assert.deepEqual([updated.phone, updated.language, updated.version], [null, 'es', 2]);
       for (const denied of [
         { lastName: 'King' },
         { dateOfBirth: '1990-01-01' },
@@ -280,25 +280,51 @@ describe('updatePatient', () => {
   );
 });
 
-describe('an e-mail address that a patient gives', () => {
+describe('an e-mail address or phone that a patient gives', () => {
+  const clinic = { phone: '+12125550100' };
+  const attempts = [
+    ...['taken@example.test', 'free@example.test', 'ada@example.test'].map((email) => ({ email })),
+    ...['212 555 0123', '212 555 0124'].map((phone) => ({ phone })),
+  ];
+
   test(
     'is refused alike whether another patient has it or not, and may be cleared',
     sandboxed(async (scope) => {
-      await care.createPatient(scope, aPatient({ email: 'taken@example.test' }));
+      await care.createPatient(scope, aPatient({ email: 'taken@example.test', phone: '212 555 0123' }));
       const { id } = await care.createPatient(scope, aPatient({ email: 'ada@example.test' }));
-      const clinic = { ...scope.clinic, phone: '+12125550100' };
-      const own = { ...as(scope, actor('patient', { patientId: id })), clinic };
-      for (const email of ['taken@example.test', 'free@example.test', 'ada@example.test']) {
-        await assert.rejects(care.updatePatient(own, id, { email, language: 'es' }), (thrown) => {
-          assert.ok(thrown instanceof care.EmailUnproven);
-          assert.equal(thrown.message, 'To change your e-mail address please call the clinic at +12125550100');
-          return thrown.phone === '+12125550100';
+      const own = { ...as(scope, actor('patient', { patientId: id })), clinic: { ...scope.clinic, ...clinic } };
+      for (const given of attempts) {
+        const field = Object.keys(given)[0] ?? '';
+        await assert.rejects(care.updatePatient(own, id, { ...given, language: 'es' }), (thrown) => {
+          const [kind, name] =
+            field === 'email' ? [care.EmailUnproven, 'e-mail address'] : [care.PhoneUnproven, 'phone'];
+          assert.ok(thrown instanceof kind);
+          const way = 'please prove it with requestContactChange, or call the clinic at +12125550100';
+          assert.equal(thrown.message, `To change your ${name} ${way}`);
+          return thrown.phone === clinic.phone;
         });
         const entry = await lastEntry(scope);
-        assert.deepEqual([entry?.outcome, entry?.changedFields], ['DENIED', ['email', 'language']]);
+        assert.deepEqual([entry?.outcome, entry?.changedFields], ['DENIED', [field, 'language']]);
       }
       assert.equal((await care.getPatient(own, id)).language, 'en');
       assert.equal((await care.updatePatient(own, id, { email: null })).email, null);
+    }),
+  );
+});
+
+describe('writeProvenContact', () => {
+  test(
+    'reaches the caller’s own record alone, and changes what was proven and nothing else',
+    sandboxed(async (scope) => {
+      const { id } = await care.createPatient(scope, aPatient({ email: 'ada@example.test' }));
+      const stranger = as(scope, actor('patient', { patientId: randomUUID() }));
+      await assert.rejects(care.writeProvenContact(stranger, id, { email: 'new@example.test' }), NotFound);
+      await assert.rejects(care.writeProvenContact(as(scope, 'auditor'), id, { phone: '212 555 0123' }), Forbidden);
+      const own = as(scope, actor('patient', { patientId: id }));
+      await assert.rejects(care.writeProvenContact(own, id, { phone: '12' }), InvalidInput);
+      const { email, phone, version } = await care.writeProvenContact(own, id, { phone: '212 555 0123' });
+      assert.deepEqual([email, phone, version], ['ada@example.test', '+12125550123', 2]);
+      assert.deepEqual((await lastEntry(scope))?.changedFields, ['phone']);
     }),
   );
 });

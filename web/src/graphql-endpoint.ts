@@ -35,7 +35,15 @@ export interface GraphqlEndpoint {
 }
 
 /** Root fields that guess at secrets or send messages. */
-const STRICT = new Set(['login', 'refreshToken', 'register', 'requestVerification', 'changePassword']);
+const STRICT = new Set([
+  'login',
+  'refreshToken',
+  'register',
+  'requestVerification',
+  'changePassword',
+  'requestContactChange',
+  'confirmContactChange',
+]);
 
 export function createGraphqlEndpoint(options: EndpointOptions): GraphqlEndpoint {
   const { app, authenticate, limits, live, bodyTimeoutMs } = options;

@@ -245,6 +245,14 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
   pauseQueue: { ask: 'mutation { it: pauseQueue(name: "ID") { __typename } }', roles: ['admin'] },
   resumeQueue: { ask: 'mutation { it: resumeQueue(name: "ID") { __typename } }', roles: ['admin'] },
   runScheduleNow: { ask: 'mutation { it: runScheduleNow(name: "ID") { __typename } }', roles: ['admin'] },
+  requestContactChange: {
+    ask: 'mutation { it: requestContactChange(contact: {}) { __typename } }',
+    roles: ['patient'],
+  },
+  confirmContactChange: {
+    ask: 'mutation { it: confirmContactChange(verificationId: "ID", code: "123456") { __typename } }',
+    roles: ['patient'],
+  },
 };
 /** Open to everybody, or about the caller alone. */
 const WITHOUT_RECORD = ['me', 'requestVerification', 'register', 'login', 'refreshToken', 'logout', 'changePassword'];
@@ -329,9 +337,13 @@ describe('a patient', () => {
     assert.deepEqual(allowed.body.data, { updatePatient: { language: 'es' } });
     const refused = await api.graphql(update, { id: patient.patientId, in: { lastName: 'Other' } }, { as: patient });
     assert.equal(refused.body.errors?.[0]?.extensions['code'], 'FORBIDDEN');
-    const email = { email: 'new@example.com' };
-    const unproven = await api.graphql(update, { id: patient.patientId, in: email }, { as: patient });
-    assert.deepEqual(unproven.body.data, { updatePatient: { code: 'EMAIL_UNPROVEN' } });
+    for (const [contact, code] of [
+      [{ email: 'new@example.com' }, 'EMAIL_UNPROVEN'],
+      [{ phone: '+12125550142' }, 'PHONE_UNPROVEN'],
+    ]) {
+      const unproven = await api.graphql(update, { id: patient.patientId, in: contact }, { as: patient });
+      assert.deepEqual(unproven.body.data, { updatePatient: { code } });
+    }
   });
 
   test('sees who saw their record', async () => {

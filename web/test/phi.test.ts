@@ -50,6 +50,11 @@ describe('what identifies a patient', () => {
     await api.graphql('mutation($e: String!) { requestVerification(contact: { email: $e }) { __typename } }', {
       e: CANARY.email,
     });
+    await api.graphql(
+      'mutation($e: String!) { requestContactChange(contact: { email: $e }) { __typename } }',
+      { e: CANARY.email },
+      { as: 'patient' },
+    );
 
     const refused = [
       await asAgent(CREATE, { input: CANARY }),

@@ -29,8 +29,8 @@ export class AlreadyRegistered extends DomainError {
 /** One answer for a wrong code, a spent one, an expired one and one that never was. */
 export class VerificationFailed extends DomainError {
   readonly code = 'VERIFICATION_FAILED';
-  constructor() {
-    super('The code or the date of birth is wrong, or the code has expired');
+  constructor(message = 'The code or the date of birth is wrong, or the code has expired') {
+    super(message);
   }
 }
 

@@ -17,6 +17,8 @@ const POLICY = {
   'user.names': ['admin', 'agent', 'system'],
   'user.close': ['system'],
   'user.erase': ['system'],
+  'contact.request': ['patient'],
+  'contact.confirm': ['patient'],
   'session.list': EVERYBODY,
   'session.logout': EVERYBODY,
   'session.revoke': EVERYBODY,
@@ -38,6 +40,8 @@ const PEOPLE_ONLY = new Set<Action>([
   'user.unlink',
   'user.changePassword',
   'user.resetPassword',
+  'contact.request',
+  'contact.confirm',
 ]);
 
 function may(actor: Actor, action: Action): boolean {
@@ -46,7 +50,7 @@ function may(actor: Actor, action: Action): boolean {
 }
 
 interface Target {
-  readonly type: 'User' | 'Session' | 'ApiKey';
+  readonly type: 'User' | 'Session' | 'ApiKey' | 'Verification';
   readonly id?: string | null;
 }
 
@@ -60,7 +64,7 @@ export async function permit(scope: Scope, action: Action, target: Target & { al
 export async function record(
   scope: Scope,
   action: Action,
-  { type, id, ...more }: Target & { changedFields?: readonly string[]; resourceIds?: readonly string[] },
+  { type, id, ...more }: Target & Pick<audit.Entry, 'changedFields' | 'resourceIds' | 'outcome'>,
 ): Promise<void> {
   await audit.record(scope, { action, resourceType: type, resourceId: id ?? null, ...more });
 }

@@ -11,16 +11,11 @@ import { VerificationFailed } from './errors.ts';
 import { hashPassword, refuseWeakPassword } from './password.ts';
 import { countAttempt, fromAddress } from './throttle.ts';
 import { email, insertUser, type Viewer } from './user.ts';
-import { contactIndex, hashCode } from './verification.ts';
-
-const MAX_TRIES = 5;
+import { close, code, contactIndex, countTry, hashCode, isOpen } from './verification.ts';
 
 const Registration = z.object({
   verificationId: z.uuid('expected an id').transform(idOf),
-  code: z
-    .string()
-    .trim()
-    .regex(/^\d{6}$/, 'expected six digits'),
+  code,
   dateOfBirth: z.iso.date('expected a date such as 1980-03-08'),
   email,
   password: z.string().max(1_000, 'expected at most 1000 characters'),
@@ -78,10 +73,8 @@ async function openVerification({ db, now }: Scope, id: string): Promise<Verific
   return db
     .selectFrom('verifications')
     .select(['id', 'code_hash', 'contact_index', 'patient_ids'])
-    .where('id', '=', id)
-    .where('closed_at', 'is', null)
-    .where('expires_at', '>', new Date(now.epochMilliseconds))
-    .where('tries', '<', MAX_TRIES)
+    .where('patient_id', 'is', null)
+    .where((eb) => isOpen(eb, { id, now }))
     .forUpdate()
     .executeTakeFirst();
 }
@@ -125,17 +118,4 @@ async function createUser(scope: Scope, { patient, ...identity }: Registrant): P
     if (thrown instanceof DomainError) return thrown;
     throw thrown;
   }
-}
-
-async function close({ db, now }: Scope, id: string): Promise<void> {
-  const closed_at = now.toString();
-  await db.updateTable('verifications').set({ closed_at, message: null }).where('id', '=', id).execute();
-}
-
-async function countTry({ db }: Scope, id: string): Promise<void> {
-  await db
-    .updateTable('verifications')
-    .set((eb) => ({ tries: eb('tries', '+', 1) }))
-    .where('id', '=', id)
-    .execute();
 }

@@ -70,6 +70,10 @@ declare module '#platform/database' {
       /** Sealed JSON: code and destination, for the delivery, which erases it. */
       message: Buffer | null;
       patient_ids: Generated<string[]>;
+      /** Who asked, and whose record the contact is for; null for a registration. */
+      patient_id: string | null;
+      /** Sealed with that patient's key, until the code has proven it. */
+      contact: Buffer | null;
       tries: Generated<number>;
       created_at: Instant;
       expires_at: Instant;

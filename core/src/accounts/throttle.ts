@@ -25,6 +25,8 @@ const RULES = {
   /** By the e-mail address or phone a code is asked for; every one costs a message. */
   verification: { free: 3, seconds: 60, maxSeconds: 3_600 },
   'verification-address': { free: 20, seconds: 5, maxSeconds: 300 },
+  /** By the patient who asks for a code to a new address or phone: each may cost a message to a stranger. */
+  'contact-change': { free: 5, seconds: 60, maxSeconds: 3_600 },
   'registration-address': { free: 20, seconds: 1, maxSeconds: 300 },
 } as const satisfies Record<string, Rule>;
 

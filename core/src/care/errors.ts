@@ -9,17 +9,33 @@ export class EmailTaken extends DomainError {
 }
 
 /**
- * Patients give no new e-mail address themselves: it would tell whether another patient has it, and keep out whom it
- * belongs to. The clinic writes it, once they know whose it is.
+ * Patients write no new e-mail address without a proof that it is theirs: it would tell whether another patient has
+ * it, and keep out whom it belongs to.
  */
 export class EmailUnproven extends DomainError {
   readonly code = 'EMAIL_UNPROVEN';
   /** The clinic's number in E.164, where it is known. */
   readonly phone: string | null;
   constructor(phone: string | null) {
-    super(`To change your e-mail address please call the clinic${phone === null ? '' : ` at ${phone}`}`);
+    super(unproven('e-mail address', phone));
     this.phone = phone;
   }
+}
+
+/** Nor a new first phone: whoever has it is told of visits, and may register. */
+export class PhoneUnproven extends DomainError {
+  readonly code = 'PHONE_UNPROVEN';
+  /** The clinic's number in E.164, where it is known. */
+  readonly phone: string | null;
+  constructor(phone: string | null) {
+    super(unproven('phone', phone));
+    this.phone = phone;
+  }
+}
+
+function unproven(contact: string, phone: string | null): string {
+  const clinic = `call the clinic${phone === null ? '' : ` at ${phone}`}`;
+  return `To change your ${contact} please prove it with requestContactChange, or ${clinic}`;
 }
 
 export class ExternalIdTaken extends DomainError {

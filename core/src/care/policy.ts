@@ -3,7 +3,7 @@ import * as audit from '#audit';
 import { Forbidden, NotFound } from '#platform/errors';
 import { isUuid } from '#platform/input';
 import { type Actor, type Scope, transact } from '#platform/scope';
-import { EmailUnproven } from './errors.ts';
+import { EmailUnproven, PhoneUnproven } from './errors.ts';
 import { FACTS, type Facts } from './facts.ts';
 import type { ParsedChanges } from './input.ts';
 
@@ -42,16 +42,16 @@ export async function permitRecord(scope: Scope, id: string, action: string): Pr
 }
 
 /**
- * Lets patients change their contact data and preferences, and staff everything. A patient clears the e-mail address,
- * and gives no new one. Throws {@link Forbidden}, {@link EmailUnproven}.
+ * Lets patients change their contact data and preferences, and staff everything. A patient clears the e-mail address
+ * and the first phone, and gives no new one. Throws {@link Forbidden}, {@link EmailUnproven}, {@link PhoneUnproven}.
  */
 export async function permitChange(scope: Scope, id: string, changes: Pick<ParsedChanges, keyof Facts>): Promise<void> {
   const changedFields = FACTS.filter((fact) => changes[fact] !== undefined);
   const entry = { action: 'patient.update', resourceType: 'Patient', resourceId: id, changedFields };
   await audit.permit(scope, isStaff(scope.actor) || changedFields.every((fact) => OWN.has(fact)), entry);
-  if (isStaff(scope.actor) || !changes.email) return;
+  if (isStaff(scope.actor) || (!changes.email && !changes.phone)) return;
   await transact(scope, (scope) => audit.record(scope, { ...entry, outcome: 'DENIED' }));
-  throw new EmailUnproven(scope.clinic.phone ?? null);
+  throw new (changes.email ? EmailUnproven : PhoneUnproven)(scope.clinic.phone ?? null);
 }
 
 export function mayReach(actor: Actor, id: string): boolean {

@@ -165,6 +165,33 @@ builder.mutationFields((t) => ({
 }));
 
 builder.mutationFields((t) => ({
+  requestContactChange: t.field({
+    type: VerificationRequest,
+    description:
+      'Sends a code to a new e-mail address or phone of your own record. The answer is the same whether another patient has the address or not.',
+    authScopes: { patient: true },
+    complexity: WRITE,
+    errors: { types: [InvalidInput, IdempotencyMismatch, NotFound] },
+    args: { contact: t.arg({ type: ContactInput, required: true }), idempotencyKey: t.arg.string() },
+    resolve: (_root, { contact, idempotencyKey }, { scope }) =>
+      accounts.requestContactChange(scope, { ...contact, idempotencyKey }),
+  }),
+  confirmContactChange: t.field({
+    type: Patient,
+    description: 'Writes the address or phone that the code was sent to into your own record. You sign in as before.',
+    authScopes: { patient: true },
+    complexity: WRITE,
+    errors: { types: [InvalidInput, accounts.VerificationFailed, care.EmailTaken, IdempotencyMismatch, NotFound] },
+    args: {
+      verificationId: t.arg.id({ required: true, description: 'Of requestContactChange.' }),
+      code: t.arg.string({ required: true, description: 'The six digits that came to the new address or phone.' }),
+      idempotencyKey: t.arg.string(),
+    },
+    resolve: (_root, proof, { scope }) => accounts.confirmContactChange(scope, proof),
+  }),
+}));
+
+builder.mutationFields((t) => ({
   logout: t.boolean({
     description: 'Ends your own session, and with it its tokens, sockets and streams.',
     authScopes: { user: true },

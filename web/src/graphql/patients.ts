@@ -62,7 +62,14 @@ export const PatientConnection = connectionOf(Patient, 'Patient', readers);
 builder.objectType(care.EmailTaken, { name: 'EmailTaken', interfaces: [Problem], authScopes: readers });
 builder.objectType(care.EmailUnproven, {
   name: 'EmailUnproven',
-  description: 'Patients clear their e-mail address, and give no new one. For that they call the clinic.',
+  description: 'Patients prove a new e-mail address with requestContactChange, or call the clinic.',
+  interfaces: [Problem],
+  authScopes: readers,
+  fields: (t) => ({ phone: t.exposeString('phone', { nullable: true, description: 'Whom to call, E.164.' }) }),
+});
+builder.objectType(care.PhoneUnproven, {
+  name: 'PhoneUnproven',
+  description: 'Patients prove a new phone with requestContactChange, or call the clinic.',
   interfaces: [Problem],
   authScopes: readers,
   fields: (t) => ({ phone: t.exposeString('phone', { nullable: true, description: 'Whom to call, E.164.' }) }),
@@ -163,6 +170,7 @@ const CHANGE_PROBLEMS = [
   NotFound,
   InvalidInput,
   care.EmailUnproven,
+  care.PhoneUnproven,
   care.EmailTaken,
   care.ExternalIdTaken,
   care.StalePatient,
@@ -181,7 +189,7 @@ builder.mutationFields((t) => ({
   updatePatient: t.field({
     type: Patient,
     description:
-      'A patient may change their own contact data and preferences; of the e-mail address they may only clear it.',
+      'A patient may change their own contact data and preferences; e-mail address and phone they may only clear here, and change with requestContactChange.',
     authScopes: readers,
     complexity: WRITE,
     errors: { types: CHANGE_PROBLEMS },

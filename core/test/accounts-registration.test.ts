@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import * as accounts from '#accounts';
 import * as care from '#care';
-import { Unavailable } from '#integrations/guard';
+import { Refused, Unavailable, Unknown } from '#integrations/guard';
 import { InvalidInput, RateLimited } from '#platform/errors';
 import type { Scope } from '#platform/scope';
 import { later, other, outbox, receiveCode, trail } from './support/accounts.ts';
@@ -323,6 +323,20 @@ describe('deliverVerification', () => {
       const failing = accounts.deliverVerification(scope, verificationId, broken(new Unavailable('503')));
       await assert.rejects(failing, Unavailable);
       assert.match(await receiveCode(scope, verificationId), /^\d{6}$/);
+    }),
+  );
+
+  test(
+    'is not tried again when the message may have been sent, or never will be',
+    committed(async (scope) => {
+      for (const thrown of [new Unknown('TIMEOUT'), new Refused('550'), new Error('a fault of ours')]) {
+        const { email } = await newPatient(scope);
+        const { verificationId } = await accounts.requestVerification(scope, { email });
+        await assert.rejects(accounts.deliverVerification(scope, verificationId, broken(thrown)), thrown);
+        const rows = await asSuperuser('select message from verifications where id = $1', [verificationId]);
+        assert.deepEqual(rows, [{ message: null }]);
+        assert.equal(await receiveCode(scope, verificationId), 'none');
+      }
     }),
   );
 });

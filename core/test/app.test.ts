@@ -5,11 +5,14 @@ import * as accounts from '../src/accounts.ts';
 import { type App, createApp } from '../src/app.ts';
 import * as care from '../src/care.ts';
 import { install } from '../src/installation.ts';
+import { Refused, Unknown } from '../src/integrations/guard.ts';
 import { readConfig } from '../src/platform/config.ts';
 import { Unauthenticated } from '../src/platform/errors.ts';
+import { Cancel } from '../src/platform/job-consumer.ts';
 import { JOBS_CHANNEL } from '../src/platform/jobs.ts';
 import { type Scope, SYSTEM, transact } from '../src/platform/scope.ts';
 import { startWorkers } from '../src/worker.ts';
+import { sendVerificationCode } from '../src/workers/verification-code.ts';
 import { Arrivals, quiet } from './support/jobs.ts';
 import { as, asSuperuser, databaseReady, LOGIN, urls } from './support/testing.ts';
 
@@ -66,6 +69,20 @@ describe('the app', () => {
     assert.match(await texts.next(), /code is \d{6}/);
     const jobs = await asSuperuser(`select data from pgboss.job where name = 'verification-code'`);
     assert.doesNotMatch(JSON.stringify(jobs), /demo|(?<![0-9a-f])\d{6}"/);
+  });
+
+  it('gives up a code that the other side refuses, or may have sent', async () => {
+    const answers = [];
+    for (const thrown of [new Refused('550'), new Unknown('TIMEOUT')]) {
+      const email = { ...app.integrations.email, send: () => Promise.reject(thrown) };
+      const payload = await accounts.requestVerification(system, { email: DEMO.email });
+      const integrations = { ...app.integrations, email };
+      const { signal } = new AbortController();
+      answers.push(
+        await sendVerificationCode({ scope: system, payload, integrations, config, log: quiet, attempt: 1, signal }),
+      );
+    }
+    assert.deepEqual(answers, [new Cancel('refused with 550'), new Cancel('not known whether sent: TIMEOUT')]);
   });
 
   it('shuts out the user of a patient who is deleted, in the same transaction', async () => {

@@ -9,6 +9,7 @@ import type { ExpressionBuilder } from 'kysely';
 import { z } from 'zod';
 import * as audit from '#audit';
 import * as care from '#care';
+import { Unavailable } from '#integrations/guard';
 import type { Database } from '#platform/database';
 import { InvalidInput, RateLimited } from '#platform/errors';
 import { parse } from '#platform/input';
@@ -157,8 +158,8 @@ export interface CodeChannels {
 }
 
 /**
- * Sends the code if a patient has the contact, or asked for it as their new one: once, and erases it. A failure to
- * send is thrown, for another try.
+ * Sends the code if a patient has the contact, or asked for it as their new one: once, and erases it. What a channel
+ * throws is thrown on; `Unavailable` leaves the code to another try.
  */
 export async function sendVerification(scope: Scope, id: string, channels: CodeChannels): Promise<void> {
   const message = await transact(asSystem(scope), (scope) => claim(scope, id));
@@ -166,7 +167,8 @@ export async function sendVerification(scope: Scope, id: string, channels: CodeC
   try {
     await channels[message.channel].send(message.to, textOf(message.code));
   } catch (thrown) {
-    await mark(scope, id, { sent_at: null });
+    // Only what surely was not sent is sent again: of what may have arrived, one can ask for another.
+    await mark(scope, id, thrown instanceof Unavailable ? { sent_at: null } : { message: null });
     throw thrown;
   }
   await mark(scope, id, { message: null });

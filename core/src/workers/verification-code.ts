@@ -1,9 +1,9 @@
 import * as accounts from '#accounts';
-import { Refused } from '#integrations/guard';
+import { Refused, Unknown } from '#integrations/guard';
 import { type Answer, Cancel } from '#platform/job-consumer';
 import type { Work } from '../workers.ts';
 
-/** Sends a code. One that the other side will never take is given up; the person can ask again. */
+/** Sends a code. One that the other side will never take, or may have taken, is given up; the person can ask again. */
 export async function sendVerificationCode({
   scope,
   payload,
@@ -18,6 +18,7 @@ export async function sendVerificationCode({
     return await accounts.deliverVerification(scope, payload.verificationId, channels).then(() => undefined);
   } catch (thrown) {
     if (thrown instanceof Refused) return new Cancel(`refused with ${thrown.code}`);
+    if (thrown instanceof Unknown) return new Cancel(`not known whether sent: ${thrown.code}`);
     throw thrown;
   }
 }

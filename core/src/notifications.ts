@@ -67,6 +67,8 @@ export {
   notificationsOfPatients,
   type ShownNotification,
 } from './notifications/notification-list.ts';
+export type { NotificationTopic } from './notifications/changed.ts';
+export { followNotifications, type NotificationFollowing } from './notifications/following.ts';
 export { NotPlanned, sendNow } from './notifications/send-now.ts';
 export { followPatient, followVisit } from './notifications/ledger.ts';
 export { plan, type Planned, type PlannedVisit, type Recipient } from './notifications/planner.ts';

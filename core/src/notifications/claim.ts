@@ -10,6 +10,7 @@ import * as care from '#care';
 import { type Scope, transact } from '#platform/scope';
 import * as scheduling from '#scheduling';
 import { type Cap, CAPPED, mayGetOneMore } from './cap.ts';
+import { tellOfAll } from './changed.ts';
 import { lockClaims, takeDue, unlockMessages } from './claim-locks.ts';
 import { type Change, writeChanges } from './claim-write.ts';
 import { contactsToAsk, standing } from './consent-standing.ts';
@@ -43,7 +44,7 @@ export async function claim(scope: Scope, options: ClaimOptions): Promise<Claime
     if (due.length === 0) return { messages: [], more: false };
     const { messages, changes } = await decide(scope, due, options);
     await writeChanges(scope, changes, options.claimant);
-    await tell(scope, due, changes);
+    await tell(scope, changes);
     return { messages, more: due.length >= options.limit };
   });
   const going = new Set(claimed.messages.flatMap(({ rows }) => rows.map(({ id }) => id)));
@@ -169,7 +170,11 @@ function toMessage({ rows, language, templateId, text }: Merged): Message {
 }
 
 /** What is not sent goes another way, or to a person. */
-async function tell(scope: Scope, due: readonly Due[], changes: readonly Change[]): Promise<void> {
+async function tell(scope: Scope, changes: readonly Change[]): Promise<void> {
+  await tellOfAll(
+    scope,
+    changes.map(({ row, status }) => ({ ...row, status })),
+  );
   const elsewhere = changes.filter((change) => 'elsewhere' in change && change.elsewhere).map(({ row }) => row);
   await planElsewhere(scope, elsewhere);
   for (const change of changes) {

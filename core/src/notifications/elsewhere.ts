@@ -2,6 +2,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { type Channel, type Contact, contactsOf } from '#care';
 import type { Scope } from '#platform/scope';
+import { tellOf } from './changed.ts';
 import { contactsToAsk, routesTo, standing } from './consent-standing.ts';
 import type { Due } from './recheck.ts';
 
@@ -36,7 +37,8 @@ async function planOnFirst(scope: Scope, message: Closed, channels: readonly Cha
 }
 
 /** False when it was tried there. A plan that was given up because the patient preferred another way counts again. */
-async function planOn({ db, now }: Scope, message: Closed, channel: Channel): Promise<boolean> {
+async function planOn(scope: Scope, message: Closed, channel: Channel): Promise<boolean> {
+  const { db, now } = scope;
   const due = { due_at: now.toString(), expires_at: message.expiresAt.toString(), updated_at: now.toString() };
   const planned = await db
     .insertInto('notifications')
@@ -60,5 +62,7 @@ async function planOn({ db, now }: Scope, message: Closed, channel: Channel): Pr
     )
     .returning('id')
     .executeTakeFirst();
-  return planned !== undefined;
+  if (planned === undefined) return false;
+  await tellOf(scope, 'PLANNED', [{ ...message, ...planned }]);
+  return true;
 }

@@ -1,6 +1,7 @@
 /** What becomes of a message that the provider took and could not bring to the patient. */
 import * as audit from '#audit';
 import type { Scope } from '#platform/scope';
+import { tellOf, toChanged } from './changed.ts';
 import { planElsewhere } from './elsewhere.ts';
 import type { NotificationRow } from './tables.ts';
 import { openTask } from './task.ts';
@@ -28,6 +29,7 @@ export async function failOver(scope: Scope, row: NotificationRow, { mayTryAgain
     .where('status', '=', 'SENT')
     .returningAll()
     .execute();
+  await tellOf(scope, 'FAILED', failed.map(toChanged));
   await recordFate(scope, 'notification.fail', failed);
   for (const { id, patientId, appointmentId } of await planElsewhere(scope, failed.map(toClosed))) {
     const about = { patientId, appointmentId, notificationId: id };
@@ -47,6 +49,7 @@ async function callAgain(scope: Scope, row: NotificationRow): Promise<boolean> {
     .where('status', '=', 'SENT')
     .returningAll()
     .execute();
+  await tellOf(scope, 'PLANNED', planned.map(toChanged));
   await recordFate(scope, 'notification.callAgain', planned);
   return true;
 }

@@ -19,7 +19,8 @@ export interface ShownNotification extends Notification {
 
 const resourceType = 'Notification';
 
-async function permitRead(scope: Scope, action: string): Promise<void> {
+/** Lets staff and patients through. Throws Forbidden. */
+export async function permitRead(scope: Scope, action: string): Promise<void> {
   const allowed = isStaff(scope.actor) || scope.actor.role === 'patient';
   await audit.permit(scope, allowed, { action, resourceType });
 }

@@ -2,7 +2,9 @@
 import { sql } from 'kysely';
 import * as audit from '#audit';
 import { type Scope, transact } from '#platform/scope';
+import { type Changed, tellOfAll } from './changed.ts';
 import { planElsewhere } from './elsewhere.ts';
+import type { NotificationStatus } from './message.ts';
 import { holderOptsOut } from './opt-out.ts';
 import { type Fate, fateOf } from './outcome.ts';
 import type { Answered } from './outgoing.ts';
@@ -31,9 +33,15 @@ export async function recordOutcomes(scope: Scope, answers: readonly Answered[])
   }
 }
 
+interface Written extends Changed {
+  readonly status: NotificationStatus;
+}
+
 async function record(scope: Scope, answers: readonly Answered[]): Promise<void> {
   const settled = answers.map((answered) => ({ answered, fate: fateOf(answered, scope.now, Math.random()) }));
-  const written = await write(scope, settled);
+  const changed = await write(scope, settled);
+  await tellOfAll(scope, changed);
+  const written = new Set(changed.map(({ id }) => id));
   const sent = settled.filter(({ fate }) => fate.status === 'SENT');
   if (sent.length > 0) {
     const rows = sent.flatMap(({ answered }) => answered.message.rows);
@@ -52,10 +60,10 @@ async function record(scope: Scope, answers: readonly Answered[]): Promise<void>
   await followUp(scope, settled, written);
 }
 
-/** Only what the attempt still holds. Returns the ids of the rows that were written. */
-async function write({ db, now }: Scope, settled: readonly Settled[]): Promise<ReadonlySet<string>> {
+/** Only what the attempt still holds. Returns the rows that were written. */
+async function write({ db, now }: Scope, settled: readonly Settled[]): Promise<readonly Written[]> {
   const at = now.toString();
-  const { rows } = await sql<{ id: string }>`
+  const { rows } = await sql<Written>`
     with given as (
       select * from jsonb_to_recordset(${JSON.stringify(settled.flatMap(toGiven))}::jsonb) as given (
         id uuid, "attemptId" uuid, status text, reason text, "dueAt" timestamptz, "providerMessageId" text,
@@ -72,8 +80,8 @@ async function write({ db, now }: Scope, settled: readonly Settled[]): Promise<R
       claimed_by = case when given.status = 'CLAIMED' then gen_random_uuid() else n.claimed_by end,
       lease_until = case when given.status = 'CLAIMED' then clock_timestamp() + interval '30 seconds' else n.lease_until end
     from given where n.id = given.id and n.attempt_id = given."attemptId" and n.status = 'CLAIMED'
-    returning n.id`.execute(db);
-  return new Set(rows.map(({ id }) => id));
+    returning n.id, n.appointment_id as "appointmentId", n.patient_id as "patientId", n.status`.execute(db);
+  return rows;
 }
 
 function toGiven({ answered: { message }, fate }: Settled): object[] {

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import * as audit from '#audit';
 import { isUuid, parse } from '#platform/input';
 import { type Scope, transact } from '#platform/scope';
+import { tellOf, toChanged } from './changed.ts';
 import { failOver } from './fail-over.ts';
 import { holderOptsOut } from './opt-out.ts';
 import type { NotificationStatus } from './message.ts';
@@ -105,13 +106,19 @@ function isOf({ status, attempt_id, provider_message_id }: NotificationRow, { at
 async function adopt(scope: Scope, row: NotificationRow, { providerMessageId }: Told): Promise<NotificationRow> {
   const at = scope.now.toString();
   const change = { status: 'SENT', reason: null, sent_at: at, updated_at: at } as const;
-  await scope.db.updateTable('notifications').set(change).where('merged_into', '=', row.id).execute();
+  const others = await scope.db
+    .updateTable('notifications')
+    .set(change)
+    .where('merged_into', '=', row.id)
+    .returningAll()
+    .execute();
   const adopted = await scope.db
     .updateTable('notifications')
     .set({ ...change, provider_message_id: providerMessageId })
     .where('id', '=', row.id)
     .returningAll()
     .executeTakeFirstOrThrow();
+  await tellOf(scope, 'SENT', [adopted, ...others].map(toChanged));
   await closeTasksOf(scope, 'UNDECIDABLE', row.id);
   return adopted;
 }
@@ -189,8 +196,9 @@ async function deliver(scope: Scope, row: NotificationRow, at: string): Promise<
     .set({ status: 'DELIVERED', delivered_at: at, updated_at: scope.now.toString() })
     .where((eb) => eb.or([eb('id', '=', row.id), eb('merged_into', '=', row.id)]))
     .where('status', '=', 'SENT')
-    .returning('patient_id')
+    .returning(['id', 'appointment_id', 'patient_id'])
     .execute();
+  await tellOf(scope, 'DELIVERED', delivered.map(toChanged));
   await audit.record(scope, {
     action: 'notification.deliver',
     resourceType: 'Notification',

@@ -10,12 +10,6 @@ import { DELIVERY_CHANNEL } from './delivery-channel.ts';
 import type { NotificationStatus } from './message.ts';
 import { getNotification, type ShownNotification } from './notification-list.ts';
 
-declare module '#platform/events' {
-  interface Events {
-    'notification.hastened': { notificationId: string; appointmentId: string; patientId: string };
-  }
-}
-
 /** Something became of it already, or it is too late for it. */
 export class NotPlanned extends DomainError {
   readonly code = 'NOT_PLANNED';

@@ -1,5 +1,6 @@
 /** What patients are told of their visits: planned, sent, or not, and why. */
 import * as notifications from '@careflex/core/notifications';
+import type { Event } from '@careflex/core/platform/events';
 import { Appointment, readers } from './appointments.ts';
 import { builder } from './builder.ts';
 import { connectionOf, pageCost, toConnection } from './connection.ts';
@@ -112,5 +113,21 @@ builder.mutationField('sendNow', (t) =>
     args: { notificationId: t.arg.id({ required: true }), idempotencyKey: t.arg.string() },
     resolve: (_root, { notificationId, idempotencyKey }, { scope }) =>
       notifications.sendNow(scope, notificationId, { idempotencyKey }),
+  }),
+);
+
+builder.subscriptionField('notificationUpdated', (t) =>
+  t.field({
+    type: Notification,
+    description:
+      'Each message that is sent, delivered, skipped, postponed, sent on another way or has failed, of all that the caller may see, of one patient or of one visit, as it is when that is delivered.',
+    authScopes: readers,
+    complexity: ONE_RECORD,
+    args: { patientId: t.arg.id(), appointmentId: t.arg.id() },
+    subscribe: async (_root, following, { scope, feed }) =>
+      feed.follow({ matches: await notifications.followNotifications(scope, following) }) as Promise<
+        AsyncIterable<Event<notifications.NotificationTopic>>
+      >,
+    resolve: ({ payload }, _args, { scope }) => notifications.getNotification(scope, payload.notificationId),
   }),
 );

@@ -1,7 +1,9 @@
 /** The composition root: what a process is made of, opened together and closed together. */
+import { hostname } from 'node:os';
 import * as audit from '#audit';
+import { type Neighbours, openNeighbours } from '#neighbours';
 import { type Email, openEmail } from './integrations/email.ts';
-import { GUARD, guard } from './integrations/guard.ts';
+import { GUARD } from './integrations/guard.ts';
 import { openSms, type Sms } from './integrations/sms.ts';
 import { openVoice, type Voice } from './integrations/voice.ts';
 import { type Clock, systemClock } from './platform/clock.ts';
@@ -49,6 +51,8 @@ export interface App extends AsyncDisposable {
   readonly jobs: Jobs;
   readonly pubsub: PubSub;
   readonly integrations: Integrations;
+  /** Guards every call that those make. A process that may call attends them. */
+  readonly neighbours: Neighbours;
   /** A scope for one request or one job. */
   scope(actor: Actor, request: Origin): Scope;
 }
@@ -71,9 +75,6 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
       : redisPubSub({ url: config.REDIS_URL, log }),
   );
   const jobs = openJobs(parts, { databaseUrl, pubsub, log });
-  const email = parts.use(openEmail(config, guard()));
-  const integrations = { sms: openSms(config, guard(MANY)), voice: openVoice(config, guard(MANY)), email };
-
   const still = {
     db,
     jobs,
@@ -87,21 +88,16 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
     signIn: signInRules(config),
   };
   const ownWork = (): Scope => ({ ...still, now: clock.now(), actor: SYSTEM, request: OWN_REQUEST });
+  const node = `${hostname()}:${process.pid}`;
+  const neighbours = parts.use(openNeighbours({ scope: ownWork, pubsub, clock, log, node }));
+  const integrations = openIntegrations(parts, config, neighbours);
   const sequencer = parts.use(
     ticker({
       run: () => sequenceEvents(ownWork()),
       onError: sayOnce((error, count) => log.warn('Events could not be sequenced', { error, count })),
     }),
   );
-  parts.defer(() => settleTrail(ownWork, config, log));
-  const witness = createWitness(log);
-  parts.use(
-    ticker({
-      everyMs: WITNESS_MS,
-      run: () => witness(ownWork()),
-      onError: sayOnce((error, count) => log.warn('Audit entries could not be witnessed', { error, count })),
-    }),
-  );
+  keepTrail(parts, ownWork, { config, log });
   const reactAndSequence: Scope['react'] = async (scope, topic, payload) => {
     await react(scope, topic as Topic, payload as Events[Topic]);
     afterCommit(scope, sequencer.wake);
@@ -117,9 +113,18 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
     pubsub,
     jobs,
     integrations,
+    neighbours,
     vault: still.vault,
     scope: (actor, request) => ({ ...still, now: clock.now(), actor, request, react: reactAndSequence }),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
+  };
+}
+
+function openIntegrations(parts: AsyncDisposableStack, config: Config, neighbours: Neighbours): Integrations {
+  return {
+    sms: openSms(config, neighbours.guard('sms', MANY)),
+    voice: openVoice(config, neighbours.guard('voice', MANY)),
+    email: parts.use(openEmail(config, neighbours.guard('email'))),
   };
 }
 
@@ -127,6 +132,22 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
 const OWN_REQUEST: Origin = { id: 'platform', ip: null, userAgent: null };
 
 const WITNESS_MS = 5_000;
+
+function keepTrail(
+  parts: AsyncDisposableStack,
+  ownWork: () => Scope,
+  { config, log }: Pick<App, 'config' | 'log'>,
+): void {
+  parts.defer(() => settleTrail(ownWork, config, log));
+  const witness = createWitness(log);
+  parts.use(
+    ticker({
+      everyMs: WITNESS_MS,
+      run: () => witness(ownWork()),
+      onError: sayOnce((error, count) => log.warn('Audit entries could not be witnessed', { error, count })),
+    }),
+  );
+}
 
 /** Each process vouches for what it committed itself. */
 function createWitness(log: Log): (scope: Scope) => Promise<void> {

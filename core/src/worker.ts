@@ -25,6 +25,7 @@ export async function startWorkers(app: App): Promise<AsyncDisposable> {
   parts.defer(() => pool.end());
   const boss = openBoss({ pool, log: app.log, maintain: true });
   await boss.start();
+  app.neighbours.attend();
   parts.defer(() => boss.stop({ graceful: false }));
   const queues = Object.fromEntries(Object.entries(workers).map(([queue, worker]) => [queue, consumed(app, worker)]));
   const node = `${hostname()}:${process.pid}`;

@@ -21,6 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   integrations: [],
   audit: [],
   operations: ['audit'],
+  neighbours: ['audit'],
   care: ['audit'],
   benefits: ['audit', 'care'],
   accounts: ['audit', 'care'],

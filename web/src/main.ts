@@ -55,6 +55,7 @@ const SETTLE_WITHIN_MS = 10_000;
 
 /** Starts the API. Rejects when the port is taken. */
 export async function startApi(app: App, options: ApiOptions): Promise<Api> {
+  app.neighbours.attend();
   const parts = assemble(app, options);
   await listen(parts.http, options);
   const { port } = parts.http.server.address() as AddressInfo;

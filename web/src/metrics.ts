@@ -18,6 +18,8 @@ export interface Reading {
   readonly name: string;
   readonly help: string;
   readonly labels?: readonly string[];
+  /** It only grows. */
+  readonly counts?: true;
   read(): Promise<readonly { readonly labels?: Record<string, string>; readonly value: number }[]>;
 }
 
@@ -54,20 +56,7 @@ export function createMetrics(readings: readonly Reading[]): Metrics {
     labelNames: ['hook', 'outcome'],
     registers,
   });
-  for (const reading of readings) {
-    const { name, help, labels = [] } = reading;
-    const gauge: Gauge = new Gauge({
-      name,
-      help,
-      labelNames: labels,
-      registers,
-      async collect() {
-        gauge.reset();
-        // One number that cannot be had must not hide the others.
-        for (const { labels = {}, value } of await reading.read().catch(() => [])) gauge.set(labels, value);
-      },
-    });
-  }
+  for (const reading of readings) addReading(registry, reading);
 
   return {
     http({ method, route, status }, seconds) {
@@ -83,4 +72,19 @@ export function createMetrics(readings: readonly Reading[]): Metrics {
     render: () => registry.metrics(),
     contentType: registry.contentType,
   };
+}
+
+function addReading(registry: Registry, reading: Reading): void {
+  const { name, help, labels = [], counts } = reading;
+  const measured: Counter | Gauge = new (counts ? Counter : Gauge)({
+    name,
+    help,
+    labelNames: labels,
+    registers: [registry],
+    async collect() {
+      measured.reset();
+      // One number that cannot be had must not hide the others.
+      for (const { labels = {}, value } of await reading.read().catch(() => [])) measured.inc(labels, value);
+    },
+  });
 }

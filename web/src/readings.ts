@@ -1,6 +1,8 @@
 /** Numbers that are read when Prometheus asks for them. */
 import * as audit from '@careflex/core/audit';
 import type { App } from '@careflex/core/app';
+import { GUARD_STATES } from '@careflex/core/integrations/guard';
+import * as neighbours from '@careflex/core/neighbours';
 import { poolCounts } from '@careflex/core/platform/database';
 import { LATELY_MINUTES, queueActivity } from '@careflex/core/platform/job-overview';
 import { queueCounts } from '@careflex/core/platform/jobs';
@@ -21,6 +23,7 @@ export function readingsOf(app: App, live: LiveConnections): Reading[] {
       },
     },
     ...jobReadings(system),
+    ...neighbourReadings(system),
     {
       name: 'careflex_audit_seal_lag_seconds',
       help: 'Age of the oldest audit entry that is not sealed yet',
@@ -84,6 +87,34 @@ function jobReadings(system: () => Scope): Reading[] {
           labels: { queue },
           value: oldestWaitingSeconds ?? 0,
         }));
+      },
+    },
+  ];
+}
+
+function neighbourReadings(system: () => Scope): Reading[] {
+  return [
+    {
+      name: 'careflex_integration_state',
+      help: 'The worst state of a system outside over all processes: 1 for the one it has, 0 for the others',
+      labels: ['name', 'state'],
+      async read() {
+        const found = await neighbours.states(system());
+        return found.flatMap(({ name, state }) =>
+          GUARD_STATES.map((one) => ({ labels: { name, state: one.toLowerCase() }, value: one === state ? 1 : 0 })),
+        );
+      },
+    },
+    {
+      name: 'careflex_integration_calls_total',
+      help: 'Calls of all processes to a system outside by how they ended',
+      labels: ['name', 'result'],
+      counts: true,
+      async read() {
+        const found = await neighbours.states(system());
+        return found.flatMap(({ name, calls }) =>
+          Object.entries(calls).map(([result, value]) => ({ labels: { name, result }, value })),
+        );
       },
     },
   ];

@@ -238,6 +238,12 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
   jobs: { ask: '{ it: jobs { edges { cursor } } }', roles: ['admin'] },
   job: { ask: '{ it: job(id: "ID") { id } }', roles: ['admin'] },
   schedules: { ask: '{ it: schedules { name } }', roles: ['admin'] },
+  integrations: { ask: '{ it: integrations { name } }', roles: ['admin'] },
+  tripIntegration: {
+    ask: 'mutation { it: tripIntegration(name: "ID", reason: "r") { __typename } }',
+    roles: ['admin'],
+  },
+  resetIntegration: { ask: 'mutation { it: resetIntegration(name: "ID") { __typename } }', roles: ['admin'] },
   retryJob: { ask: 'mutation { it: retryJob(id: "ID") { __typename } }', roles: ['admin'] },
   cancelJob: { ask: 'mutation { it: cancelJob(id: "ID") { __typename } }', roles: ['admin'] },
   discardJob: { ask: 'mutation { it: discardJob(id: "ID") { __typename } }', roles: ['admin'] },

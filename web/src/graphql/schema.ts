@@ -14,6 +14,7 @@ import './day-board.ts';
 import './tasks.ts';
 import './availability.ts';
 import './jobs.ts';
+import './integrations.ts';
 import './benefits.ts';
 import './templates.ts';
 import './consents.ts';

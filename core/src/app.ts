@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import * as audit from '#audit';
 import { type Neighbours, openNeighbours } from '#neighbours';
+import { type BenefitsApi, openBenefitsApi, PAYER_GUARD } from './integrations/benefits-api.ts';
 import { type Email, openEmail } from './integrations/email.ts';
 import { GUARD } from './integrations/guard.ts';
 import { openSms, type Sms } from './integrations/sms.ts';
@@ -35,6 +36,7 @@ export interface Integrations {
   readonly sms: Sms;
   readonly voice: Voice;
   readonly email: Email;
+  readonly payer: BenefitsApi;
 }
 
 /** More than a delivery gives out at once, so that a code need not wait for it. */
@@ -90,7 +92,7 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
   const ownWork = (): Scope => ({ ...still, now: clock.now(), actor: SYSTEM, request: OWN_REQUEST });
   const node = `${hostname()}:${process.pid}`;
   const neighbours = parts.use(openNeighbours({ scope: ownWork, pubsub, clock, log, node }));
-  const integrations = openIntegrations(parts, config, neighbours);
+  const integrations = openIntegrations(parts, { config, neighbours, clock });
   const sequencer = parts.use(
     ticker({
       run: () => sequenceEvents(ownWork()),
@@ -120,11 +122,18 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
   };
 }
 
-function openIntegrations(parts: AsyncDisposableStack, config: Config, neighbours: Neighbours): Integrations {
+interface Outside {
+  readonly config: Config;
+  readonly neighbours: Neighbours;
+  readonly clock: Clock;
+}
+
+function openIntegrations(parts: AsyncDisposableStack, { config, neighbours, clock }: Outside): Integrations {
   return {
     sms: openSms(config, neighbours.guard('sms', MANY)),
     voice: openVoice(config, neighbours.guard('voice', MANY)),
     email: parts.use(openEmail(config, neighbours.guard('email'))),
+    payer: openBenefitsApi(config, neighbours.guard('payer', PAYER_GUARD), clock),
   };
 }
 

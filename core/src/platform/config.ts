@@ -82,11 +82,13 @@ function isPlain(name: string): boolean {
   return /^[A-Za-z\d .,'&()+-]+$/.test(name.normalize('NFD').replaceAll(/\p{M}/gu, ''));
 }
 
-/** Whose keys came by plain HTTP could be anybody's; on this machine itself nobody stands in between. */
+/** What comes by plain HTTP could be anybody's; on this machine itself nobody stands in between. */
+const trustedUrl = z
+  .url('expected a URL')
+  .regex(/^(https:|http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(\/|$))/, 'expected an https URL');
+
 const oidcIssuer = z.object({
-  issuer: z
-    .url('expected a URL')
-    .regex(/^(https:|http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(\/|$))/, 'expected an https URL'),
+  issuer: trustedUrl,
   audience: z.string().min(1),
 });
 
@@ -179,6 +181,13 @@ const Variables = z.object({
     .string()
     .regex(/^\+[1-9]\d{6,14}$/, 'expected a number such as +12125550100')
     .optional(),
+  /** The payer's FHIR R4 base URL. Without one, eligibility is what is on record here. */
+  BENEFITS_API_URL: trustedUrl.optional(),
+  BENEFITS_API_TOKEN: z.string().min(1).optional(),
+  /** The payer's codes of benefits, `code` or `system|code`, beside the platform's own names. */
+  BENEFITS_API_CODES: json
+    .pipe(z.record(z.string(), z.enum(['TRANSPORTATION', 'MEALS', 'FITNESS', 'OTC_ITEMS', 'UTILITIES'])))
+    .default({}),
   SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'expected a URL such as smtp://host:587' }).optional(),
   EMAIL_FROM: z.string().includes('@').default('CareFlex <no-reply@careflex.test>'),
 });

@@ -4,6 +4,7 @@
  * Admins alone; every look and every change is on record with who it was. What is changed holds for all processes from
  * its commit on: they look at the same rows before they start a job, and every few seconds while they run one.
  */
+import { randomUUIDv7 } from 'node:crypto';
 import { z } from 'zod';
 import { idOf, parse } from '#platform/input';
 import { once } from '#platform/idempotency';
@@ -123,38 +124,53 @@ export type Redrive = z.input<typeof Redrive>;
 
 /**
  * Has the dead letters that fit tried again, the oldest first, a thousand at most. Returns how many: fewer than the limit
- * were all. Throws InvalidInput, Forbidden.
+ * were all. Throws InvalidInput, IdempotencyMismatch, Forbidden.
  */
-export async function redriveDeadLetters(scope: Scope, input: Redrive = {}): Promise<number> {
+export async function redriveDeadLetters(
+  scope: Scope,
+  { idempotencyKey, ...input }: Redrive & Keyed = {},
+): Promise<number> {
   const filter = parse(Redrive, input);
   await permit(scope, 'job.redrive', { type: 'Job' });
   return transact(scope, async (scope) => {
-    const resourceIds = await transact(asSystem(scope), (scope) => steering.redrive(scope, filter));
-    await record(scope, 'job.redrive', { type: 'Job', resourceIds });
-    return resourceIds.length;
+    const of = { key: idempotencyKey, operation: 'job.redrive', input: filter };
+    const id = await once(scope, of, async () => {
+      const resourceIds = await transact(asSystem(scope), (scope) => steering.redrive(scope, filter));
+      await record(scope, 'job.redrive', { type: 'Job', resourceIds });
+      return countAsId(resourceIds.length);
+    });
+    return countOf(id);
   });
 }
 
-/** From now on no process starts a job of the queue; those that run end. Throws NotFound, Forbidden. */
-export async function pauseQueue(scope: Scope, name: string): Promise<QueueState> {
-  return hold(scope, name, { action: 'queue.pause', change: steering.pauseQueue });
+/** What a repeat answers is kept as an id; a UUID of version 8 may hold what one likes. */
+const countAsId = (count: number): string => `00000000-0000-8000-8000-${String(count).padStart(12, '0')}`;
+const countOf = (id: string): number => Number(id.slice(-12));
+
+/** From now on no process starts a job of the queue; those that run end. Throws NotFound, IdempotencyMismatch, Forbidden. */
+export async function pauseQueue(scope: Scope, name: string, of: Keyed = {}): Promise<QueueState> {
+  return hold(scope, name, { ...of, action: 'queue.pause', change: steering.pauseQueue });
 }
 
-/** Throws NotFound, Forbidden. */
-export async function resumeQueue(scope: Scope, name: string): Promise<QueueState> {
-  return hold(scope, name, { action: 'queue.resume', change: steering.resumeQueue });
+/** Throws NotFound, IdempotencyMismatch, Forbidden. */
+export async function resumeQueue(scope: Scope, name: string, of: Keyed = {}): Promise<QueueState> {
+  return hold(scope, name, { ...of, action: 'queue.resume', change: steering.resumeQueue });
 }
 
-interface Hold {
+interface Hold extends Keyed {
   readonly action: 'queue.pause' | 'queue.resume';
   readonly change: (scope: Scope, name: string) => Promise<void>;
 }
 
-async function hold(scope: Scope, name: string, { action, change }: Hold): Promise<QueueState> {
+async function hold(scope: Scope, name: string, { idempotencyKey, action, change }: Hold): Promise<QueueState> {
   await permit(scope, action, { type: 'JobQueue', id: name });
   return transact(scope, async (scope) => {
-    await transact(asSystem(scope), (scope) => change(scope, name));
-    await record(scope, action, { type: 'JobQueue', id: name });
+    await once(scope, { key: idempotencyKey, operation: action, input: { name } }, async () => {
+      await transact(asSystem(scope), (scope) => change(scope, name));
+      await record(scope, action, { type: 'JobQueue', id: name });
+      // A repeat finds the queue by its name; only that it was done has to be kept.
+      return randomUUIDv7();
+    });
     const state = (await transact(asSystem(scope), findQueues)).find((queue) => queue.name === name);
     if (!state) throw new NotFound('The queue');
     return state;

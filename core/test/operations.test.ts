@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as operations from '#operations';
-import { InvalidInput } from '#platform/errors';
+import { IdempotencyMismatch, InvalidInput } from '#platform/errors';
 import type { Jobs } from '#platform/jobs';
 import { type Actor, type Role, type Scope, SYSTEM, transact } from '#platform/scope';
 import { pruneAttempts } from '../src/platform/job-steering.ts';
@@ -82,6 +82,7 @@ describe('operations', () => {
       'letters',
       'other',
       'gone',
+      'repeated',
       'held',
       'scheduled',
       'running',
@@ -331,6 +332,30 @@ describe('operations', () => {
       assert.deepEqual(announced, ['held']);
       assert.deepEqual(await ran.next(), { id });
       await assert.rejects(operations.pauseQueue(scope(), 'no such'), { code: 'NOT_FOUND' });
+    });
+  });
+
+  describe('with an idempotency key', () => {
+    it('pauseQueue and resumeQueue do it once, and show the queue as it is by now', async () => {
+      const [pause, resume] = [{ idempotencyKey: randomUUID() }, { idempotencyKey: randomUUID() }];
+      await operations.pauseQueue(scope(), 'held', pause);
+      await operations.resumeQueue(scope(), 'held', resume);
+      assert.equal((await operations.pauseQueue(scope(), 'held', pause)).pausedAt, null);
+      await operations.pauseQueue(scope(), 'held');
+      assert.notEqual((await operations.resumeQueue(scope(), 'held', resume)).pausedAt, null);
+      await operations.resumeQueue(scope(), 'held');
+      await assert.rejects(operations.pauseQueue(scope(), 'other', pause), IdempotencyMismatch);
+      assert.equal((await queue('other')).pausedAt, null);
+    });
+
+    it('redriveDeadLetters takes no more, and answers with the first count', async () => {
+      const input = { sourceQueue: 'repeated', idempotencyKey: randomUUID() };
+      for (let n = 0; n < 2; n++) await failed('repeated');
+      assert.equal(await operations.redriveDeadLetters(scope(), input), 2);
+      const later = await failed('repeated');
+      assert.equal(await operations.redriveDeadLetters(scope(), input), 2);
+      assert.equal(await state(later), 'FAILED');
+      await assert.rejects(operations.redriveDeadLetters(scope(), { ...input, limit: 1 }), IdempotencyMismatch);
     });
   });
 

@@ -75,14 +75,16 @@ describe('jobs, as an admin sees and steers them', () => {
     assert.ok(
       ['dead-letter', 'housekeeping', 'verification-code'].every((name) => queues.some((q) => q.name === name)),
     );
-    const hold = (mutation: string, name = 'housekeeping') =>
+    const hold = (mutation: string, name = 'housekeeping', key: string | null = null) =>
       asAdmin<{ pausedAt?: string | null }>(
-        `mutation($name: String!) { it: ${mutation}(name: $name) { ... on JobQueue { pausedAt } ... on Problem { code } } }`,
+        `mutation($name: String!, $key: String) { it: ${mutation}(name: $name, idempotencyKey: $key) {
+          ... on JobQueue { pausedAt } ... on Problem { code } } }`,
         'it',
-        { name },
+        { name, key },
       );
     assert.notEqual((await hold('pauseQueue')).pausedAt, null);
-    assert.deepEqual(await hold('resumeQueue'), { pausedAt: null });
+    assert.deepEqual(await hold('resumeQueue', 'housekeeping', 'k'), { pausedAt: null });
+    assert.deepEqual(await hold('resumeQueue', 'dead-letter', 'k'), { code: 'IDEMPOTENCY_MISMATCH' });
     assert.deepEqual(await hold('pauseQueue', 'no such'), { code: 'NOT_FOUND' });
   });
 
@@ -105,7 +107,7 @@ describe('jobs, as an admin sees and steers them', () => {
   test('are brought back from the dead letters, as many as fit', async () => {
     const redrive = (input: object) =>
       asAdmin(
-        `mutation($input: RedriveDeadLettersInput) { redriveDeadLetters(input: $input) {
+        `mutation($input: RedriveDeadLettersInput) { redriveDeadLetters(input: $input, idempotencyKey: "k") {
           ... on RedrivenDeadLetters { count } ... on Problem { code } ... on InvalidInput { issues { path } } } }`,
         'redriveDeadLetters',
         { input },

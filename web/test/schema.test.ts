@@ -18,6 +18,14 @@ describe('the schema', () => {
     const leaky = buildSchema('type Query { leak: Leak } type Leak { secret: String }');
     assert.deepEqual(withoutPermission(leaky), ['Leak', 'Query.leak']);
   });
+
+  test('takes an idempotency key for every change but those of signing in, and of being there', () => {
+    const without = Object.values(schema.getMutationType()?.getFields() ?? {})
+      .filter(({ args }) => !args.some(({ name }) => name === 'idempotencyKey'))
+      .map(({ name }) => name);
+    const session = ['login', 'logout', 'refreshToken', 'requestVerification', 'register', 'changePassword'];
+    assert.deepEqual(without.toSorted(), [...session, 'trackAgent'].toSorted());
+  });
 });
 
 /** Names of object types and root fields that say nothing of who may use them. */

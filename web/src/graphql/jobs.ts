@@ -223,10 +223,10 @@ builder.mutationFields((t) => ({
     description: 'Has the dead letters that fit tried again.',
     authScopes: admin,
     complexity: WRITE,
-    errors: { types: [InvalidInput] },
-    args: { input: t.arg({ type: RedriveInput }) },
-    resolve: async (_root, { input }, { scope }) => ({
-      count: await operations.redriveDeadLetters(scope, input ?? {}),
+    errors: { types: [InvalidInput, IdempotencyMismatch] },
+    args: { input: t.arg({ type: RedriveInput }), idempotencyKey: t.arg.string() },
+    resolve: async (_root, { input, ...of }, { scope }) => ({
+      count: await operations.redriveDeadLetters(scope, { ...input, ...of }),
     }),
   }),
 }));
@@ -237,17 +237,17 @@ builder.mutationFields((t) => ({
     description: 'From the answer on no process starts a job of the queue; those that run end.',
     authScopes: admin,
     complexity: WRITE,
-    errors: { types: [NotFound] },
-    args: { name: t.arg.string({ required: true }) },
-    resolve: (_root, { name }, { scope }) => operations.pauseQueue(scope, name),
+    errors: { types: [NotFound, IdempotencyMismatch] },
+    args: { name: t.arg.string({ required: true }), idempotencyKey: t.arg.string() },
+    resolve: (_root, { name, ...of }, { scope }) => operations.pauseQueue(scope, name, of),
   }),
   resumeQueue: t.field({
     type: JobQueue,
     authScopes: admin,
     complexity: WRITE,
-    errors: { types: [NotFound] },
-    args: { name: t.arg.string({ required: true }) },
-    resolve: (_root, { name }, { scope }) => operations.resumeQueue(scope, name),
+    errors: { types: [NotFound, IdempotencyMismatch] },
+    args: { name: t.arg.string({ required: true }), idempotencyKey: t.arg.string() },
+    resolve: (_root, { name, ...of }, { scope }) => operations.resumeQueue(scope, name, of),
   }),
   runScheduleNow: t.field({
     type: Job,

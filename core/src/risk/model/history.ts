@@ -1,0 +1,22 @@
+/** A patient's own past as a number: shrunk toward the base rate, so that it counts more as it grows. */
+import { logit, type PatientHistory } from './model.ts';
+
+/** So many visits at the base rate are added to the patient's own (a beta prior). */
+const PRIOR_VISITS = 3;
+
+/** What the past adds to the log-odds of the base rate; 0 without any visit. More misses never give less. */
+export function historyEffect({ visits, noShows }: PatientHistory, baseRate: number): number {
+  const missed = (noShows + PRIOR_VISITS * baseRate) / (visits + PRIOR_VISITS);
+  return logit(missed) - logit(baseRate);
+}
+
+const LAST = 5;
+
+export function historyWords({ visits, noShows, lastOutcomes }: PatientHistory): string {
+  if (visits === 0) return 'no visit here yet';
+  if (noShows === 0) return visits === 1 ? 'came to the only visit so far' : `came to all ${visits} visits so far`;
+  const recent = lastOutcomes.filter((missed) => missed).length;
+  if (recent === 0 || visits <= LAST)
+    return `missed ${noShows} of ${visits} ${visits === 1 ? 'visit' : 'visits'} so far`;
+  return `missed ${recent} of the last ${lastOutcomes.length} visits`;
+}

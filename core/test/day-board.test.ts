@@ -5,6 +5,7 @@ import { Forbidden } from '#platform/errors';
 import * as scheduling from '#scheduling';
 import { aBooking, booked, newPatient, newProvider } from './support/appointments.ts';
 import { as, sandboxed } from './support/testing.ts';
+import { statementsOf } from './support/statements.ts';
 
 const TUESDAY = '2026-03-03';
 const at = (time: string) => Temporal.Instant.from(`2026-03-03T${time}:00Z`);
@@ -41,17 +42,10 @@ describe('dayBoard', () => {
     'needs as many statements for many providers as for one',
     sandboxed(async (scope) => {
       const count = async () => {
-        let statements = 0;
-        const { db } = scope;
-        const counted = db.withPlugin({
-          transformQuery: ({ node }) => node,
-          transformResult: async ({ result }) => {
-            statements++;
-            return result;
-          },
-        });
-        const page = await scheduling.dayBoard({ ...scope, db: counted }, { date: TUESDAY, service: 'TELEHEALTH' });
-        return { statements, providers: page.items.length };
+        const { result: page, statements } = await statementsOf(scope, (scope) =>
+          scheduling.dayBoard(scope, { date: TUESDAY, service: 'TELEHEALTH' }),
+        );
+        return { statements: statements.length, providers: page.items.length };
       };
       await booked(scope, { providerId: await newProvider(scope), startsAt: at('15:00'), notes: 'n' });
       const one = await count();

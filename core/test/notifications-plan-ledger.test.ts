@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { describe, mock, test } from 'node:test';
-import pg from 'pg';
+import { describe, test } from 'node:test';
 import * as care from '#care';
 import * as notifications from '#notifications';
 import { asSystem, type Scope } from '#platform/scope';
@@ -9,6 +8,7 @@ import * as scheduling from '#scheduling';
 import { aBooking, booked, newPatient, newProvider, undone } from './support/appointments.ts';
 import { becomes, ledgerLines, ledgerOf, reacting } from './support/notifications.ts';
 import { actor, as, asSuperuser, committed, sandboxed } from './support/testing.ts';
+import { statementsOf } from './support/statements.ts';
 
 /** Three days after the tests' present, at two in the afternoon in New York. */
 const THURSDAY = Temporal.Instant.from('2026-03-05T19:00:00Z');
@@ -166,7 +166,9 @@ describe('the ledger', () => {
       const [patientId, providerId] = [await newPatient(scope, reachable()), await newProvider(scope)];
       const localStart = Temporal.PlainDateTime.from('2026-03-05T14:00');
       const series = { patientId, providerId, service: 'TELEHEALTH', localStart, count: 8 } as const;
-      const { result: visits, statements } = await counted(scope, (scope) => scheduling.scheduleSeries(scope, series));
+      const { result: visits, statements } = await statementsOf(scope, (scope) =>
+        scheduling.scheduleSeries(scope, series),
+      );
       assert.equal(visits.length, 8);
       for (const { id } of visits) assert.deepEqual(await ledgerLines(scope, id), BOOKED);
       assert.deepEqual(ofLedger(statements), ['reminder_facts', 'plan_notifications']);
@@ -180,7 +182,7 @@ describe('the ledger', () => {
     'costs a booking one read and one write',
     committed(async (scope) => {
       const booking = await aBooking(scope, { patientId: await newPatient(scope), startsAt: THURSDAY });
-      const { statements } = await counted(reacting(scope), (scope) => scheduling.schedule(scope, booking));
+      const { statements } = await statementsOf(reacting(scope), (scope) => scheduling.schedule(scope, booking));
       assert.deepEqual(ofLedger(statements), ['reminder_facts', 'plan_notifications']);
     }),
   );
@@ -258,7 +260,7 @@ describe('the messages of a patient who changes', () => {
     'change nothing when nothing that they follow from has changed',
     follows(async (scope) => {
       const visit = await visitOf(scope);
-      const { statements } = await counted(scope, (scope) =>
+      const { statements } = await statementsOf(scope, (scope) =>
         care.updatePatient(scope, visit.patientId, { lastName: 'Byron' }),
       );
       assert.deepEqual(ofLedger(statements), ['reminder_facts']);
@@ -316,22 +318,6 @@ describe('the messages of a patient who changes', () => {
     );
   }
 });
-
-/** The statements that the work sends. */
-async function counted<T>(scope: Scope, work: (scope: Scope) => Promise<T>) {
-  const statements: string[] = [];
-  const sent = Reflect.get(pg.Client.prototype, 'query') as (...args: never[]) => unknown;
-  const spy = mock.method(pg.Client.prototype, 'query', function (this: pg.Client, ...args: never[]) {
-    const [query] = args as unknown as [string | { text: string }];
-    statements.push(typeof query === 'string' ? query : query.text);
-    return Reflect.apply(sent, this, args) as never;
-  });
-  try {
-    return { result: await work(scope), statements };
-  } finally {
-    spy.mock.restore();
-  }
-}
 
 const ofLedger = (statements: readonly string[]) =>
   statements.flatMap((text) => /reminder_facts|plan_notifications/.exec(text)?.[0] ?? []);

@@ -7,6 +7,7 @@ import type { Scope } from '#platform/scope';
 import * as scheduling from '#scheduling';
 import { booked, newPatient, newProvider, TOMORROW_AT_TEN } from './support/appointments.ts';
 import { actor, as, sandboxed } from './support/testing.ts';
+import { statementsOf } from './support/statements.ts';
 
 /** Tomorrow, Tuesday, in New York. */
 const TOMORROW = { from: Temporal.Instant.from('2026-03-03T05:00Z'), to: Temporal.Instant.from('2026-03-04T05:00Z') };
@@ -153,16 +154,10 @@ describe('availableSlots', () => {
     sandboxed(async (scope) => {
       const patientId = await newPatient(scope);
       const count = async () => {
-        let statements = 0;
-        const db = scope.db.withPlugin({
-          transformQuery: ({ node }) => node,
-          transformResult: async ({ result }) => {
-            statements++;
-            return result;
-          },
-        });
-        const slots = await scheduling.availableSlots({ ...scope, db }, search({ patientId }));
-        return { statements, slots: slots.length };
+        const { result: slots, statements } = await statementsOf(scope, (scope) =>
+          scheduling.availableSlots(scope, search({ patientId })),
+        );
+        return { statements: statements.length, slots: slots.length };
       };
       await newProvider(scope);
       const one = await count();

@@ -56,6 +56,7 @@ export type { ImportedPatient, NewPatient, PatientChanges } from './care/input.t
 export { type ImportOutcome, importPatients } from './care/import.ts';
 export { type Contact, contactsOf, openContacts, type SealedContacts } from './care/contacts.ts';
 export { holdPatient, keysOf, type PatientKey, type Standing, standingOf } from './care/keys.ts';
+export { memberIdsOf } from './care/member-ids.ts';
 export { patientsOnRecord } from './care/on-record.ts';
 export { type Progress, rebuildSearchIndex } from './care/rebuild.ts';
 export type { Address, Channel, Patient, PatientDetails, PatientStatus, Preferences } from './care/patient.ts';

@@ -7,7 +7,7 @@ import type { Schedule } from '#platform/job-schedules';
 import type { Queue, Queues } from '#platform/jobs';
 import type { Scope } from '#platform/scope';
 import type { Integrations } from './app.ts';
-import { expireBenefits, proveBenefits } from './workers/benefits.ts';
+import { expireBenefits, proveBenefits, syncBenefits } from './workers/benefits.ts';
 import { deliverReminders } from './workers/reminder-delivery.ts';
 import { housekeeping } from './workers/housekeeping.ts';
 import { sendVerificationCode } from './workers/verification-code.ts';
@@ -16,6 +16,7 @@ declare module '#platform/jobs' {
   interface Queues {
     'benefit-expiry': Record<string, never>;
     'benefit-proof': Record<string, never>;
+    'benefits-sync': Record<string, never>;
     housekeeping: Record<string, never>;
   }
 }
@@ -54,6 +55,8 @@ export const workers: { readonly [Q in Queue]: Worker<Q> } = {
   'benefit-expiry': { ...NIGHTLY, run: expireBenefits },
   // What it finds stays found: a second look does not help.
   'benefit-proof': { ...NIGHTLY, run: proveBenefits, retries: 0 },
+  // One goes on where the other one was. A run takes as many jobs as it needs; see benefits/sync.ts.
+  'benefits-sync': { ...NIGHTLY, run: syncBenefits, atOnce: 1, timeoutSeconds: 300, retries: 10 },
   housekeeping: { ...NIGHTLY, run: housekeeping },
   // A run lasts some seconds. The ledger is the queue: a run that fails leaves nothing undone that the next one does not do.
   'reminder-delivery': {
@@ -72,6 +75,7 @@ export function schedules({ CLINIC_TIME_ZONE: timeZone }: Config): Schedule[] {
   return [
     { queue: 'benefit-expiry', payload: {}, cron: '5 * * * *', timeZone: 'UTC' },
     { queue: 'benefit-proof', payload: {}, cron: '30 3 * * *', timeZone },
+    { queue: 'benefits-sync', payload: {}, cron: '0 3 * * *', timeZone },
     { queue: 'housekeeping', payload: {}, cron: '15 3 * * *', timeZone },
   ];
 }

@@ -1,6 +1,7 @@
 import type { Decimal } from 'decimal.js';
 import { DomainError } from '#platform/errors';
 import type { EligibilityReason } from './decision.ts';
+import type { DriftKind } from './drift.ts';
 
 /** Nothing was taken: not as much is available. */
 export class InsufficientBenefit extends DomainError {
@@ -36,5 +37,52 @@ export class BenefitNotCovering extends DomainError {
     this.reasons = reasons;
     this.required = required;
     this.available = available;
+  }
+}
+
+/** It is decided, or has closed by itself. */
+export class DriftSettled extends DomainError {
+  readonly code = 'DRIFT_SETTLED';
+  readonly status: 'ACCEPTED' | 'RESOLVED';
+  constructor(status: 'ACCEPTED' | 'RESOLVED') {
+    super(status === 'ACCEPTED' ? 'This drift is accepted already' : 'Both sides agree by now, or the period is over');
+    this.status = status;
+  }
+}
+
+/** No correction of an amount makes both agree: a person has to do something else. */
+export class DriftNotCorrectable extends DomainError {
+  readonly code = 'DRIFT_NOT_CORRECTABLE';
+  readonly kind: DriftKind;
+  constructor(kind: DriftKind) {
+    super(`No amount can be corrected here (${kind}); settle it with the payer, or change the benefit`);
+    this.kind = kind;
+  }
+}
+
+/** Another answer of the payer, or another person, changed it since the caller read it. */
+export class StaleDrift extends DomainError {
+  readonly code = 'STALE_VERSION';
+  readonly currentVersion: number;
+  constructor(currentVersion: number) {
+    super('The drift was changed in the meantime');
+    this.currentVersion = currentVersion;
+  }
+}
+
+/** The payer cannot be asked about this patient: none is configured, or the patient has no id there. */
+export class NotAtPayer extends DomainError {
+  readonly code = 'NOT_AT_PAYER';
+  constructor() {
+    super('The payer cannot be asked about this patient');
+  }
+}
+
+/** The payer gave no answer that can be used; nothing was changed. */
+export class PayerFailed extends DomainError {
+  readonly code: 'PAYER_UNREACHABLE' | 'PAYER_ERROR';
+  constructor(code: 'PAYER_UNREACHABLE' | 'PAYER_ERROR') {
+    super(code === 'PAYER_UNREACHABLE' ? 'The payer does not answer now' : 'The payer gave no usable answer');
+    this.code = code;
   }
 }

@@ -3,11 +3,12 @@ import { Decimal } from 'decimal.js';
 import { sql } from 'kysely';
 import { z } from 'zod';
 import * as audit from '#audit';
-import { emit } from '#platform/events';
+import { emitAll } from '#platform/events';
 import { parse } from '#platform/input';
 import { decodeCursor, type Page, PageInput, toPage } from '#platform/page';
 import { type Scope, transact } from '#platform/scope';
 import type { Benefit } from './benefit.ts';
+import { resolveDrifts } from './drift-record.ts';
 import { post } from './ledger.ts';
 import { shown } from './list.ts';
 import { permitStaff } from './policy.ts';
@@ -16,9 +17,9 @@ import type { BenefitRow } from './tables.ts';
 const BATCH = 200;
 
 /**
- * Writes off what is left of benefits whose last local day is over in the plan's zone, each once, a batch a
- * transaction; what is still held stays until it is released. Safe to repeat and to run in several processes at once.
- * For the system. Returns how many expired. Throws Forbidden.
+ * Ends benefits whose last local day is over in the plan's zone, a batch a transaction: what is left is written off, the
+ * end is told, once, and what differed from the payer is settled. What is still held stays until it is released. Safe to
+ * repeat and to run in several processes at once. For the system. Returns how many ended. Throws Forbidden.
  */
 export async function expireEnded(scope: Scope): Promise<number> {
   const entry = { action: 'benefit.expire', resourceType: 'Benefit' };
@@ -33,15 +34,38 @@ export async function expireEnded(scope: Scope): Promise<number> {
 async function expireBatch(scope: Scope): Promise<number> {
   const rows = await ended(scope);
   for (const row of rows) {
-    await post(scope, row, {
-      action: 'benefit.expire',
-      kind: 'EXPIRE',
-      amount: new Decimal(row.available),
-      serviceDate: Temporal.PlainDate.from(row.period_end),
-    });
-    await emit(scope, 'benefit.expired', { benefitId: row.id, patientId: row.patient_id });
+    const available = new Decimal(row.available);
+    const serviceDate = Temporal.PlainDate.from(row.period_end);
+    if (!available.isZero())
+      await post(scope, row, { action: 'benefit.expire', kind: 'EXPIRE', amount: available, serviceDate });
   }
+  await tell(
+    scope,
+    rows.filter(({ ended_at }) => ended_at === null),
+  );
   return rows.length;
+}
+
+/** Also of those that had nothing left. */
+async function tell(scope: Scope, rows: readonly BenefitRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  const ids = sql<string>`any(${rows.map(({ id }) => id)}::uuid[])`;
+  await scope.db.updateTable('benefits').set({ ended_at: scope.now.toString() }).where('id', '=', ids).execute();
+  await emitAll(
+    scope,
+    'benefit.expired',
+    rows.map(({ id, patient_id }) => ({ benefitId: id, patientId: patient_id })),
+  );
+  const drifts = await scope.db
+    .selectFrom('benefit_drifts')
+    .select('id')
+    .where('benefit_id', '=', ids)
+    .where('status', 'in', ['OPEN', 'DISPUTED'])
+    .execute();
+  await resolveDrifts(
+    scope,
+    drifts.map(({ id }) => id),
+  );
 }
 
 /** No zone is more than 14 hours ahead of UTC: where it is not yet tomorrow there, it is nowhere. */
@@ -50,7 +74,7 @@ function ended({ db, now }: Scope): Promise<BenefitRow[]> {
   return db
     .selectFrom('benefits')
     .selectAll()
-    .where('available', '>', '0')
+    .where((eb) => eb.or([eb('ended_at', 'is', null), eb('available', '>', '0')]))
     .where('period_end', '<', soonest)
     .where(sql<boolean>`period_end < (${now.toString()}::timestamptz at time zone time_zone)::date`)
     .orderBy('period_end')

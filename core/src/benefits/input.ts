@@ -18,6 +18,11 @@ export const amount = z
   .refine((value) => value.decimalPlaces() <= 2, 'expected at most two decimal places')
   .refine((value) => value.lessThanOrEqualTo(MAX_AMOUNT), `expected at most ${MAX_AMOUNT.toFixed()}`);
 
+/** Whether the database can hold what somebody else says, zero included. */
+export function isAmount(value: Decimal): boolean {
+  return value.isFinite() && !value.isNegative() && value.decimalPlaces() <= 2 && value.lessThanOrEqualTo(MAX_AMOUNT);
+}
+
 /** Throws {@link InvalidInput} for half a trip. */
 export function mustFit(value: Decimal, unit: BenefitUnit): void {
   if (unit === 'COUNT' && !value.isInteger())

@@ -26,7 +26,7 @@ declare module '#platform/events' {
     'benefit.changed': BenefitChanged & { readonly entryId: string };
     /** Nothing is available or held any more. Besides `benefit.changed`. */
     'benefit.depleted': BenefitChanged;
-    /** What was left of it when its period was over. Besides `benefit.changed`; a benefit without a rest ends silently. */
+    /** Its period is over; what was left of it went with it. */
     'benefit.expired': BenefitChanged;
   }
 }

@@ -170,6 +170,8 @@ const Variables = z.object({
   RATE_LIMIT_WEBHOOKS: number(600_000, 1, 100_000_000),
   /** Open sockets that each process keeps for one address. A clinic is often one. */
   SOCKETS_PER_ADDRESS: number(2_000, 1, 10_000_000),
+  /** Patients a second about whom the nightly sync asks the payer, at most. */
+  BENEFITS_SYNC_PER_SECOND: number(50, 1, 10_000),
   TWILIO_ACCOUNT_SID: z.string().regex(/^AC/).optional(),
   TWILIO_AUTH_TOKEN: z.string().min(16).optional(),
   /** Twilio's own unless given; the simulator's in development. */

@@ -54,6 +54,8 @@ async function outcomeOf(simulators: Simulators, reply: object, send: () => Prom
 const ANSWERS = [
   { answer: 'a refusal', reply: { error: 21610 }, kind: Refused, code: '21610', asked: 1 },
   { answer: 'a wrong number', reply: { error: 21211 }, kind: Refused, code: '21211', asked: 1 },
+  { answer: 'a phone that is off', reply: { error: 30003 }, kind: Refused, code: '30003', asked: 1 },
+  { answer: 'a suspended account', reply: { error: 30002 }, kind: Unavailable, code: '30002', asked: 3 },
   { answer: 'a full queue of ours', reply: { error: 21611 }, kind: Unavailable, code: '21611', asked: 3 },
   { answer: '429', reply: { reply: 429 }, kind: Unavailable, code: '20429', asked: 3 },
   { answer: '503', reply: { reply: 503 }, kind: Unavailable, code: '20503', asked: 3 },

@@ -106,15 +106,10 @@ describe('deliveries of several processes', () => {
     return people;
   }
 
-  it('give each message to the provider once, whenever they are killed and however their clocks jump', async (t) => {
-    const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
-    t.diagnostic(`SEED=${seed}`);
-    const random = randomFrom(seed);
-    // It has the message before it answers: whoever is killed meanwhile does not hear of it.
-    await world.simulator.script({ delayMs: 700, times: null });
-    const people = [...(await due(90, 'SMS')), ...(await due(15, 'VOICE')), ...(await due(15, 'EMAIL'))];
-    const workers: WorkerProcess[] = await Promise.all([world.startWorker(), world.startWorker()]);
-    for (let kills = 0; kills < 5 && (await underWay()) > 0; kills++) {
+  /** Two workers, one of which is killed now and then, until nothing is left to do; returns those that live. */
+  async function killedAtRandom(random: () => number, times: number): Promise<WorkerProcess[]> {
+    const workers = await Promise.all([world.startWorker(), world.startWorker()]);
+    for (let kills = 0; kills < times && (await underWay()) > 0; kills++) {
       await sleep(300 + random() * 1_500);
       if (random() < 0.5) world.setClock(ELEVEN.add({ minutes: Math.floor(random() * 240) - 60 }));
       const [victim] = workers.splice(random() < 0.5 ? 0 : 1, 1);
@@ -123,6 +118,17 @@ describe('deliveries of several processes', () => {
       workers.push(await world.startWorker());
     }
     await settled();
+    return workers;
+  }
+
+  it('give each message to the provider once, whenever they are killed and however their clocks jump', async (t) => {
+    const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+    t.diagnostic(`SEED=${seed}`);
+    const random = randomFrom(seed);
+    // It has the message before it answers: whoever is killed meanwhile does not hear of it.
+    await world.simulator.script({ delayMs: 700, times: null });
+    const people = [...(await due(90, 'SMS')), ...(await due(15, 'VOICE')), ...(await due(15, 'EMAIL'))];
+    const workers = await killedAtRandom(random, 5);
 
     const rows = await ledger();
     const times = timesGiven(rows, people, await world.simulator.given());
@@ -138,6 +144,49 @@ describe('deliveries of several processes', () => {
     const open = (await tasks()).map(({ kind, notification_id }) => `${kind} ${notification_id}`);
     assert.deepEqual(open.toSorted(), unknown.map(({ id }) => `UNDECIDABLE ${id}`).toSorted());
     t.diagnostic(`${unknown.length} of ${rows.length} undecidable`);
+    await Promise.all(workers.map((worker) => worker.stop()));
+  });
+
+  it('give one message about several visits once, with all of them, whenever they are killed', async (t) => {
+    const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+    t.diagnostic(`SEED=${seed}`);
+    await world.simulator.script({ delayMs: 700, times: null });
+    const people = [...(await due(60, 'SMS')), ...(await due(10, 'VOICE')), ...(await due(8, 'EMAIL'))];
+    // The second visit of each, within the hour of the first.
+    for (const [channel, of] of [
+      ['SMS', people.slice(0, 60)],
+      ['VOICE', people.slice(60, 70)],
+      ['EMAIL', people.slice(70)],
+    ] as const) {
+      const ids = of.map(({ id }) => id);
+      const visits = await newVisits(world.scope(), ids, ELEVEN.add({ hours: 24, minutes: 40 }));
+      await planned(world.scope(), visits, { channel });
+    }
+    const workers = await killedAtRandom(randomFrom(seed), 4);
+
+    const [rows, given] = [await ledger(), await world.simulator.given()];
+    const groups = [...Map.groupBy(rows, ({ patient_id }) => patient_id).values()];
+    for (const [one, other, ...more] of groups) {
+      assert.ok(one && other && more.length === 0);
+      assert.equal(one.status, other.status, `${one.channel}: one fate`);
+      const [times] = timesGiven([one], people, given);
+      if (one.status === 'SENT') {
+        assert.equal(times, 1, one.channel);
+        assert.equal([one, other].filter(({ merged_into }) => merged_into !== null).length, 1);
+      } else {
+        assert.equal(one.status, 'UNKNOWN');
+        assert.ok((times ?? 0) <= 1);
+      }
+    }
+    assert.equal(groups.length, people.length);
+    const texts = given.filter(({ kind }) => kind === 'text');
+    assert.ok(texts.every(({ body = '' }) => body.includes('11:00') && body.includes('11:40')));
+    const unknown = rows.filter(({ status }) => status === 'UNKNOWN');
+    assert.ok(unknown.every(({ channel }) => channel === 'EMAIL'));
+    assert.deepEqual(
+      (await tasks()).map(({ notification_id }) => notification_id).toSorted(),
+      unknown.map(({ id }) => id).toSorted(),
+    );
     await Promise.all(workers.map((worker) => worker.stop()));
   });
 

@@ -30,8 +30,8 @@ const BAD_REQUEST = 400;
 /** Answers that say that nothing was done. Any other fault of the other side may have come after it was. */
 const NOTHING_DONE = new Set([401, 403, 404, 408, 413, 429, 503]);
 
-/** A bad request that is not the message's fault: our own number is wrong, or its queue is full. */
-const OUR_FAULT = new Set([14107, 20429, 21212, 21603, 21606, 21611, 21659, 21660, 21661]);
+/** A bad request that is not the message's fault: our own number is wrong, its queue is full, our account is suspended. */
+const OUR_FAULT = new Set([14107, 20429, 21212, 21603, 21606, 21611, 21659, 21660, 21661, 30001, 30002]);
 
 /** Twilio's own errors repeat the number, ours keep its code alone. */
 export function refuse(thrown: unknown): never {

@@ -69,7 +69,8 @@ async function write({ db, now }: Scope, settled: readonly Settled[]): Promise<r
         id uuid, "attemptId" uuid, status text, reason text, "dueAt" timestamptz, "providerMessageId" text,
         outcome text, code text, carries boolean)
     ), ended as (
-      update notification_attempts as a set ended_at = ${at}, outcome = given.outcome, code = given.code
+      update notification_attempts as a set ended_at = ${at}, outcome = given.outcome, code = given.code,
+        provider_message_id = coalesce(given."providerMessageId", a.provider_message_id)
       from given where a.id = given."attemptId" and carries and given.outcome is not null and a.ended_at is null
     )
     update notifications as n set status = given.status, reason = given.reason, updated_at = ${at},

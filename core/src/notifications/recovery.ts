@@ -60,6 +60,7 @@ async function describe(scope: Scope, rows: readonly NotificationRow[]): Promise
   const contacts = await care.contactsOf(scope, [...new Set(rows.map((row) => row.patient_id))]);
   return rows
     .filter((row) => row.merged_into === null)
+    .toSorted((a, b) => claimedAt(a) - claimedAt(b))
     .map((carrier) => {
       const others = rows.filter((row) => row.merged_into === carrier.id);
       const contact = contacts.get(carrier.patient_id);
@@ -71,6 +72,8 @@ async function describe(scope: Scope, rows: readonly NotificationRow[]): Promise
       };
     });
 }
+
+const claimedAt = ({ claimed_at }: NotificationRow): number => claimed_at?.getTime() ?? 0;
 
 function toTried(carrier: NotificationRow, others: readonly NotificationRow[]): Tried {
   return {
@@ -107,11 +110,11 @@ function earliest({ created_at, claimed_at }: NotificationRow): Temporal.Instant
 
 /** Asks the provider for each of them, one after the other: of two with one text each finds another one. */
 export async function lookUp(scope: Scope, outside: Outside, lost: readonly Lost[]): Promise<Answered[]> {
-  const found = new Set<string>();
+  const found = new Map<string, string>();
   const answers: Answered[] = [];
   for (const one of lost) {
     const outcome = await lookUpOne(scope, outside, { lost: one, found });
-    if (outcome.kind === 'SENT') found.add(outcome.providerMessageId);
+    if (outcome.kind === 'SENT') found.set(outcome.providerMessageId, one.message.id);
     answers.push({ message: one.message, outcome });
   }
   return answers;
@@ -119,68 +122,81 @@ export async function lookUp(scope: Scope, outside: Outside, lost: readonly Lost
 
 interface Search {
   readonly lost: Lost;
-  /** By those before it. */
-  readonly found: ReadonlySet<string>;
+  /** What those before it have found, with their ids. */
+  readonly found: ReadonlyMap<string, string>;
 }
 
-async function lookUpOne(scope: Scope, { sms, voice }: Outside, { lost, found }: Search): Promise<Outcome> {
-  const { message, to, text, since } = lost;
+async function lookUpOne(scope: Scope, { sms, voice }: Outside, search: Search): Promise<Outcome> {
+  const { to, text, since, message } = search.lost;
   // Nobody can be asked for an e-mail.
   if (to === null || text === null || message.channel === 'EMAIL') return { kind: 'UNDECIDABLE' };
   try {
     if (message.channel === 'VOICE') {
-      const calls = await unknownAmong(scope, await voice.find({ to, since }), found);
-      return ofCalls(calls, await othersUnderWay(scope, message));
+      const calls = await unknownAmong(scope, await voice.find({ to, since }), search);
+      return ofCalls(calls, await othersUnderWay(scope, search));
     }
-    const [text1] = await unknownAmong(scope, await sms.find({ to, body: text, since }), found);
+    const [text1] = await unknownAmong(scope, await sms.find({ to, body: text, since }), search);
     if (text1 === undefined) return { kind: 'NOT_SENT' };
     return NEVER_LEFT.has(text1.status)
       ? { kind: 'REFUSED', code: text1.errorCode ?? text1.status }
       : { kind: 'SENT', providerMessageId: text1.id };
   } catch {
-    // Another time, then.
-    return { kind: 'UNKNOWN', code: 'NO_ANSWER' };
+    return LATER;
   }
 }
 
+/** It is asked another time. */
+const LATER: Outcome = { kind: 'UNKNOWN', code: 'NO_ANSWER' };
 const NEVER_LEFT = new Set(['failed', 'undelivered', 'canceled']);
 
-/** A call does not tell what it said: only a single one, and of a single message, is surely that one. */
-function ofCalls(calls: readonly { readonly id: string }[], others: number): Outcome {
-  const [call, ...more] = calls;
-  if (call === undefined) return { kind: 'NOT_SENT' };
-  return more.length === 0 && others === 0 ? { kind: 'SENT', providerMessageId: call.id } : { kind: 'UNDECIDABLE' };
+/**
+ * A call does not tell what it said. Where there are as many as messages of which nobody knows, each of them was made,
+ * the first one for the first; where there is none, none was. Of anything between nobody can tell.
+ */
+function ofCalls(calls: readonly { readonly id: string }[], others: Others): Outcome {
+  const oldest = calls.at(-1);
+  if (oldest === undefined) return { kind: 'NOT_SENT' };
+  if (others.beingMade > 0) return LATER;
+  return calls.length === 1 + others.unknown ? { kind: 'SENT', providerMessageId: oldest.id } : { kind: 'UNDECIDABLE' };
 }
 
-/** What the provider has and no message of the ledger is. */
+/** What the provider has and no message of the ledger is, or was in an attempt before. */
 async function unknownAmong<T extends { readonly id: string }>(
   scope: Scope,
   there: readonly T[],
-  found: ReadonlySet<string>,
+  { lost, found }: Search,
 ): Promise<T[]> {
   if (there.length === 0) return [];
-  const known = await transact(scope, ({ db }) =>
-    db
-      .selectFrom('notifications')
-      .select('provider_message_id')
-      .where(
-        'provider_message_id',
-        'in',
-        there.map(({ id }) => id),
-      )
-      .execute(),
-  );
-  const taken = new Set([...known.map((row) => row.provider_message_id), ...found]);
+  const ids = there.map(({ id }) => id);
+  const known = await transact(scope, async ({ db }) => {
+    const { rows } = await sql<{ id: string }>`
+      select provider_message_id as id from notifications where provider_message_id = any(${ids}::text[])
+      union all
+      select provider_message_id from notification_attempts
+      where provider_message_id = any(${ids}::text[]) and id <> ${lost.message.attemptId}`.execute(db);
+    return rows;
+  });
+  const taken = new Set([...known.map(({ id }) => id), ...found.keys()]);
   return there.filter(({ id }) => !taken.has(id));
 }
 
-/** Other calls to this number of which nobody knows. */
-async function othersUnderWay(scope: Scope, { id, contactIndex }: Tried): Promise<number> {
+/** Other calls to this number whose ids are not known. */
+interface Others {
+  /** Somebody makes them just now, or looks for them. */
+  readonly beingMade: number;
+  /** Looked for with this one, and still to be found; or given up. */
+  readonly unknown: number;
+}
+
+async function othersUnderWay(scope: Scope, { lost: { message, since }, found }: Search): Promise<Others> {
   return transact(scope, async ({ db }) => {
-    const { rows } = await sql<{ others: number }>`
-      select count(*)::int as others from notifications
-      where contact_index = ${contactIndex} and channel = 'VOICE' and status in ('CLAIMED', 'UNKNOWN')
-        and merged_into is null and id <> ${id}`.execute(db);
-    return rows[0]?.others ?? 0;
+    const { rows } = await sql<Others>`
+      select count(*) filter (where status = 'CLAIMED' and claimed_by <> mine)::int as "beingMade",
+        count(*) filter (where status = 'UNKNOWN' or claimed_by = mine)::int as unknown
+      from notifications, (select claimed_by as mine from notifications where id = ${message.id}) as this
+      where contact_index = ${message.contactIndex} and channel = 'VOICE' and status in ('CLAIMED', 'UNKNOWN')
+        and merged_into is null and claimed_at > ${since.toString()}::timestamptz
+        and id <> all(${[message.id, ...found.values()]}::uuid[])`.execute(db);
+    return rows[0] ?? { beingMade: 0, unknown: 0 };
   });
 }

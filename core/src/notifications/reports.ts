@@ -53,8 +53,12 @@ export async function report(scope: Scope, input: Report): Promise<ReportOutcome
 
     const row = await lockNotification(scope, attempt.notification_id);
     if (!(await keep(scope, told))) return 'REPEATED';
-    if (row.provider_message_id === told.providerMessageId) await settle(scope, row);
-    else if (isOf(row, told)) await settle(scope, await adopt(scope, row, told));
+    if (row.provider_message_id === told.providerMessageId) {
+      await settle(scope, row);
+      return 'APPLIED';
+    }
+    await noteWhose(scope, told);
+    if (isOf(row, told)) await settle(scope, await adopt(scope, row, told));
     return 'APPLIED';
   });
 }
@@ -92,6 +96,16 @@ async function keep({ db, now }: Scope, { providerMessageId, status, errorCode }
     .onConflict((conflict) => conflict.columns(['provider_message_id', 'status']).doNothing())
     .executeTakeFirst();
   return kept.numInsertedOrUpdatedRows === 1n;
+}
+
+/** So that nobody takes it for that of another attempt. */
+async function noteWhose({ db }: Scope, { attemptId, providerMessageId }: Told): Promise<void> {
+  await db
+    .updateTable('notification_attempts')
+    .set({ provider_message_id: providerMessageId })
+    .where('id', '=', attemptId)
+    .where('provider_message_id', 'is', null)
+    .execute();
 }
 
 /** Not known yet to have been sent: whoever sent it may have died before saying so, or had no answer. */

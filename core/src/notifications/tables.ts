@@ -81,6 +81,8 @@ declare module '#platform/database' {
       started_at: Instant;
       ended_at: NullableInstant;
       outcome: Nullable<AttemptOutcome>;
+      /** Null until it is known. */
+      provider_message_id: Nullable<string>;
       code: Nullable<string>;
     };
     delivery_reports: {

@@ -156,7 +156,8 @@ describe('a message without an answer', () => {
     await recovered();
     assert.deepEqual(await standing(visits), { SENT: 2 });
     const given = (await world.simulator.given()).map(({ to }) => to);
-    assert.deepEqual(given.toSorted(), people.map(({ phone }) => phone).toSorted());
+    assert.deepEqual(new Set(given), new Set(people.map(({ phone }) => phone)));
+    assert.equal(given.length, 2);
   });
 
   it('goes another way at once when the phone cannot be reached', async () => {

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
 import * as scheduling from '#scheduling';
 import { eventsSoFar } from './support/patients.ts';
+import { assertSame } from './support/same.ts';
 import { aBooking, booked, newProvider, plain, TOMORROW_AT_TEN, undone } from './support/appointments.ts';
 import { actor, as, committed, sandboxed } from './support/testing.ts';
 
@@ -43,6 +44,19 @@ describe('schedule', () => {
       assert.equal(told?.topic, 'appointment.scheduled');
       const { appointmentId, patientId, providerId, version } = payload;
       assert.deepEqual(told?.payload, { appointmentId, patientId, providerId, version });
+    }),
+  );
+
+  test(
+    'answers what is stored, whatever the clock shows behind the millisecond',
+    sandboxed(async (scope) => {
+      const at = { ...scope, now: Temporal.Instant.from('2026-03-02T15:00:00.123999600Z') };
+      const request = await aBooking(at, { startsAt: at.now.round('hour').add({ hours: 47 }) });
+      for (const answered of [
+        await scheduling.schedule(at, { ...request, notes: 'n' }),
+        await scheduling.hold(at, { ...request, startsAt: request.startsAt?.add({ hours: 1 }) }),
+      ])
+        assertSame(answered, await scheduling.getAppointment(at, answered.id));
     }),
   );
 

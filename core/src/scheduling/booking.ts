@@ -1,8 +1,7 @@
 /** Booking a visit, at once or by way of a hold. */
 import { randomUUIDv7 } from 'node:crypto';
-import type { Insertable } from 'kysely';
 import * as care from '#care';
-import { type Database, statement, together } from '#platform/database';
+import { together } from '#platform/database';
 import { InvalidInput, NotFound } from '#platform/errors';
 import { parse } from '#platform/input';
 import type { Scope } from '#platform/scope';
@@ -14,6 +13,7 @@ import type { ConflictRule } from './conflict.ts';
 import { coverFor } from './coverage.ts';
 import { HoldExpired, PatientNotBookable, ProviderUnavailable, TooManyHolds } from './errors.ts';
 import { illegal, lockAppointment, repeatable } from './locking.ts';
+import { insert } from './new-row.ts';
 import { isPatient, permitOverride, permitPatient } from './policy.ts';
 import { findProvidersByIds, type Provider } from './provider.ts';
 import type { CareServiceType } from './speciality.ts';
@@ -226,76 +226,6 @@ async function bookableProvider(scope: Scope, id: string, service: CareServiceTy
   if (!provider.active) throw new ProviderUnavailable('INACTIVE', service);
   if (!provider.services.includes(service)) throw new ProviderUnavailable('SERVICE_NOT_OFFERED', service);
   return provider;
-}
-
-type Columns = Insertable<Database['appointments']>;
-
-async function insert(
-  scope: Scope,
-  wanted: Wanted,
-  more: Pick<Columns, 'status'> & Partial<Columns>,
-): Promise<AppointmentRow> {
-  const now = scope.now.toString();
-  const [row] = await inserted(scope.db, {
-    id: randomUUIDv7(),
-    patient_id: wanted.patientId,
-    ...placeOf(wanted),
-    service: wanted.rules.service,
-    expires_at: null,
-    held_by: null,
-    notes: null,
-    overrides: [],
-    series_id: null,
-    benefit_id: null,
-    benefit_amount: null,
-    benefit_on_no_show: null,
-    created_at: now,
-    updated_at: now,
-    ...more,
-  });
-  return row as AppointmentRow;
-}
-
-const NEW = [
-  'id',
-  'patient_id',
-  'provider_id',
-  'service',
-  'status',
-  'starts_at',
-  'ends_at',
-  'blocks_from',
-  'blocks_until',
-  'time_zone',
-  'expires_at',
-  'held_by',
-  'notes',
-  'overrides',
-  'series_id',
-  'benefit_id',
-  'benefit_amount',
-  'benefit_on_no_show',
-  'created_at',
-  'updated_at',
-] as const;
-
-const inserted = statement((db, row: Required<Pick<Columns, (typeof NEW)[number]>>) =>
-  db
-    .insertInto('appointments')
-    .values(Object.fromEntries(NEW.map((column) => [column, row[column]])) as typeof row)
-    .returningAll(),
-);
-
-/** The columns that say where and when. */
-export function placeOf(wanted: Wanted) {
-  return {
-    provider_id: wanted.provider.id,
-    starts_at: wanted.startsAt.toString(),
-    ends_at: wanted.endsAt.toString(),
-    blocks_from: wanted.blocksFrom.toString(),
-    blocks_until: wanted.blocksUntil.toString(),
-    time_zone: wanted.timeZone,
-  };
 }
 
 /** The rules that were broken on purpose, as changed fields of the audit trail. */

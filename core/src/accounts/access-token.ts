@@ -45,18 +45,19 @@ function lifetimeSeconds({ signIn }: Scope): number {
   return Math.min(signIn.accessTokenMinutes * 60, signIn.idleMinutes * 30);
 }
 
-/**
- * Whom the token names. Its session is proven by each transaction. One that was verified is remembered until its
- * end: the signature costs as much as a query. Throws {@link Unauthenticated}.
- */
+/** Whom the token names. Its session is proven by each transaction. Throws {@link Unauthenticated}. */
 export async function readAccessToken(scope: Scope, token: string): Promise<Actor> {
   const { verified } = keysOf(scope.vault);
-  const known = verified.get(token);
-  if (known && Temporal.Instant.compare(scope.now, known.expiresAt) < 0) return known.actor;
   const fresh = await verify(scope, token);
   if (verified.size >= MAX_REMEMBERED) verified.delete(verified.keys().next().value ?? '');
   verified.set(token, fresh);
   return fresh.actor;
+}
+
+/** One that was verified is remembered until its end: reading and verifying it cost as much as a query. */
+export function rememberedToken({ vault, now }: Scope, token: string): Actor | undefined {
+  const known = keysOf(vault).verified.get(token);
+  return known && Temporal.Instant.compare(now, known.expiresAt) < 0 ? known.actor : undefined;
 }
 
 interface Verified {

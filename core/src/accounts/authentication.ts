@@ -4,7 +4,7 @@ import * as audit from '#audit';
 import { sqlState } from '#platform/database';
 import { Unauthenticated } from '#platform/errors';
 import { type Actor, asSystem, type Role, type Scope, transact } from '#platform/scope';
-import { ISSUER, readAccessToken } from './access-token.ts';
+import { ISSUER, readAccessToken, rememberedToken } from './access-token.ts';
 import { findVouched } from './identity.ts';
 import { claimedIssuer, readIssuerToken, type Voucher } from './issuer.ts';
 import { hashToken, insertSession, type SessionKind } from './session.ts';
@@ -23,6 +23,8 @@ export async function actorOf(scope: Scope, credential: Credential): Promise<Act
   if (token === '' || token.length > MAX_TOKEN) throw new Unauthenticated();
   if ('cookie' in credential) return bySession(scope, token, 'browser');
   if (token.startsWith(API_KEY_PREFIX)) return bySession(scope, token, 'api_key');
+  const remembered = rememberedToken(scope, token);
+  if (remembered) return remembered;
   const claimed = claimedIssuer(token);
   if (claimed === ISSUER) return readAccessToken(scope, token);
   const issuer = scope.signIn.issuers.find(({ issuer }) => issuer === claimed);

@@ -1,6 +1,7 @@
 /** Patients as other records name them: also those who are gone, since what was done for them stays. */
 import { sql } from 'kysely';
 import * as audit from '#audit';
+import { statement } from '#platform/database';
 import { idOf, isUuid } from '#platform/input';
 import { type Scope, transact } from '#platform/scope';
 import type { Identity } from './facts.ts';
@@ -24,13 +25,16 @@ export async function patientsOnRecord(scope: Scope, ids: readonly string[]): Pr
     .filter((id) => mayReach(scope.actor, id));
 
   return transact(scope, async (scope) => {
-    const rows = await scope.db
-      .selectFrom('patients')
-      .select([...PATIENT_COLUMNS, 'erased_at'])
-      .where('id', '=', sql<string>`any(${reachable}::uuid[])`)
-      .execute();
+    const rows = await rowsByIds(scope.db, { ids: reachable });
     await audit.record(scope, { action, resourceType: 'Patient', resourceIds: rows.map(({ id }) => id) });
     const shown = rows.map((row) => (row.erased_at === null ? toPatient(scope, row) : withIdentity(row, ERASED)));
     return new Map(shown.map((patient) => [patient.id, patient]));
   });
 }
+
+const rowsByIds = statement((db, { ids }: { ids: readonly string[] }) =>
+  db
+    .selectFrom('patients')
+    .select([...PATIENT_COLUMNS, 'erased_at'])
+    .where('id', '=', sql<string>`any(${ids}::uuid[])`),
+);

@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import { z } from 'zod';
 import { statement } from '#platform/database';
-import { parse } from '#platform/input';
+import { isUuid, parse } from '#platform/input';
 import { decodeCursor, type Page, PageInput, toPage } from '#platform/page';
 import type { Scope } from '#platform/scope';
 import type { WeeklyHours } from './availability.ts';
@@ -90,8 +90,7 @@ export async function findProviders(scope: Scope, input: ProviderList): Promise<
 
 /** By id, the inactive too. */
 export async function findProvidersByIds(scope: Scope, ids: readonly string[]): Promise<Map<string, Provider>> {
-  const known = ids.filter((id) => z.uuid().safeParse(id).success);
-  const rows = await rowsByIds(scope.db, { ids: known });
+  const rows = await rowsByIds(scope.db, { ids: ids.filter(isUuid) });
   return new Map(rows.map((row) => [row.id, toProvider(row)]));
 }
 

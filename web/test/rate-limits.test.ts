@@ -63,4 +63,21 @@ describe('too many requests', () => {
     });
     assert.deepEqual([session.status, session.headers.has('retry-after')], [429, true]);
   });
+
+  test('to guess at a secret, or to have a message sent, are as few', async () => {
+    const patient = await api.newPerson('patient');
+    const fields = [
+      'register(input: { verificationId: "x", code: "x", dateOfBirth: "1980-03-08", email: "x", password: "x" })',
+      'requestVerification(contact: {})',
+      'changePassword(currentPassword: "x", newPassword: "x")',
+      'requestContactChange(contact: {})',
+      'confirmContactChange(verificationId: "x", code: "x")',
+    ];
+    for (const [i, field] of fields.entries()) {
+      const many = Array.from({ length: 9 }, (_, n) => `a${n}: ${field} { __typename }`).join(' ');
+      const headers = from(`203.0.113.${100 + i}`);
+      const { status } = await api.graphql(`mutation { ${many} }`, {}, { as: patient, headers });
+      assert.deepEqual([field, status], [field, 429]);
+    }
+  });
 });

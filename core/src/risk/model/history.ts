@@ -2,12 +2,20 @@
 import { logit, type PatientHistory } from './model.ts';
 
 /** So many visits at the base rate are added to the patient's own (a beta prior). */
-const PRIOR_VISITS = 3;
+const PRIOR_VISITS = 10;
 
 /** What the past adds to the log-odds of the base rate; 0 without any visit. More misses never give less. */
 export function historyEffect({ visits, noShows }: PatientHistory, baseRate: number): number {
   const missed = (noShows + PRIOR_VISITS * baseRate) / (visits + PRIOR_VISITS);
   return logit(missed) - logit(baseRate);
+}
+
+/** Patients whose past is alike: how many visits, and how many of them were missed. */
+export function historyClass({ visits, noShows }: PatientHistory): string {
+  if (visits === 0) return 'none';
+  const many = visits >= 5 ? '5+' : visits >= 3 ? '3-4' : String(visits);
+  const missed = noShows === 0 ? 'none' : noShows === visits ? 'all' : noShows * 3 <= visits ? 'few' : 'some';
+  return `${many} visits, ${missed} missed`;
 }
 
 const LAST = 5;

@@ -4,7 +4,7 @@
  * It needs no training: it begins from published figures (lead-time.ts) and moves to the clinic's own as they come, each
  * as if the published ones were some visits already seen (beta-binomial).
  */
-import { historyEffect, historyWords } from './history.ts';
+import { historyClass, historyEffect, historyWords } from './history.ts';
 import { LEAD_BANDS, leadBand, leadWords, PUBLISHED_BASE_RATE, PUBLISHED_LEAD_EFFECTS } from './lead-time.ts';
 import {
   type LabelledRow,
@@ -22,6 +22,8 @@ import type { RiskRow } from './model.ts';
 const PRIOR_OF_BASE = 50;
 /** What the base rate and the published shape say of a lead time counts as so many visits with it. */
 const PRIOR_OF_LEAD = 20;
+/** What the patient's own past says by itself counts as so many visits of patients with a past like that. */
+const PRIOR_OF_HISTORY = 50;
 
 export interface StatisticalState extends ModelState {
   readonly kind: 'STATISTICAL';
@@ -30,6 +32,8 @@ export interface StatisticalState extends ModelState {
   readonly baseRate: number;
   /** By lead band: what it adds to the log-odds of the base rate. */
   readonly leadEffects: readonly number[];
+  /** By class of the patient's past; of those that the clinic has not seen, the past speaks by itself. */
+  readonly historyEffects: Readonly<Record<string, number>>;
 }
 
 /** Of nobody's visits. */
@@ -38,28 +42,55 @@ const PUBLISHED: StatisticalState = {
   visits: 0,
   baseRate: PUBLISHED_BASE_RATE,
   leadEffects: PUBLISHED_LEAD_EFFECTS,
+  historyEffects: {},
 };
 
 /** The model of a clinic that has seen nobody yet. */
 export const builtIn = (): RiskModel => statisticalModel(PUBLISHED);
 
 /** From the clinic's own visits, in any order; none is enough. */
-export function fitStatistical(rows: Iterable<LabelledRow>): RiskModel {
-  const seen = LEAD_BANDS.map(() => ({ visits: 0, missed: 0 }));
-  for (const { leadDays, noShow } of rows) {
-    const band = seen[leadBand(leadDays)] as (typeof seen)[number];
-    band.visits++;
-    if (noShow) band.missed++;
-  }
-  const visits = seen.reduce((sum, band) => sum + band.visits, 0);
-  const missed = seen.reduce((sum, band) => sum + band.missed, 0);
+export function fitStatistical(rows: readonly LabelledRow[]): RiskModel {
+  const visits = rows.length;
+  const missed = rows.filter(({ noShow }) => noShow).length;
   const baseRate = (missed + PRIOR_OF_BASE * PUBLISHED_BASE_RATE) / (visits + PRIOR_OF_BASE);
-  const leadEffects = seen.map((band, i) => {
-    const expected = logistic(logit(baseRate) + (PUBLISHED_LEAD_EFFECTS[i] ?? 0));
-    const rate = (band.missed + PRIOR_OF_LEAD * expected) / (band.visits + PRIOR_OF_LEAD);
-    return logit(rate) - logit(baseRate);
+  const base = logit(baseRate);
+  const byLead = countBy(rows, ({ leadDays }) => leadBand(leadDays));
+  const leadEffects = LEAD_BANDS.map((_, band) => {
+    const expected = logistic(base + (PUBLISHED_LEAD_EFFECTS[band] ?? 0));
+    return logit(shrunk(byLead.get(band), expected, PRIOR_OF_LEAD)) - base;
   });
-  return statisticalModel({ kind: 'STATISTICAL', visits, baseRate, leadEffects });
+  // What a past adds to what the lead time says already: patients differ in how far ahead they book.
+  const byHistory = Map.groupBy(rows, ({ past }) => historyClass(past));
+  const historyEffects = [...byHistory].map(([alike, members]) => {
+    const ofLead = mean(members, ({ leadDays }) => logistic(base + (leadEffects[leadBand(leadDays)] ?? 0)));
+    const expected = logistic(logit(ofLead) + mean(members, ({ past }) => historyEffect(past, baseRate)));
+    const rate = shrunk(count(members), expected, PRIOR_OF_HISTORY);
+    return [alike, logit(rate) - logit(ofLead)] as const;
+  });
+  const effects = Object.fromEntries(historyEffects);
+  return statisticalModel({ kind: 'STATISTICAL', visits, baseRate, leadEffects, historyEffects: effects });
+}
+
+interface Seen {
+  visits: number;
+  missed: number;
+}
+
+function countBy(rows: readonly LabelledRow[], of: (row: LabelledRow) => number): Map<number, Seen> {
+  return new Map([...Map.groupBy(rows, of)].map(([key, members]) => [key, count(members)]));
+}
+
+function count(rows: readonly LabelledRow[]): Seen {
+  return { visits: rows.length, missed: rows.filter(({ noShow }) => noShow).length };
+}
+
+function mean<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + of(item), 0) / items.length;
+}
+
+/** The mean of the beta posterior whose prior is `prior` visits at the expected rate. */
+function shrunk({ visits, missed }: Seen = { visits: 0, missed: 0 }, expected: number, prior: number): number {
+  return (missed + prior * expected) / (visits + prior);
 }
 
 export function statisticalModel(state: StatisticalState): RiskModel {
@@ -71,10 +102,12 @@ export function statisticalModel(state: StatisticalState): RiskModel {
   };
 }
 
-function score({ visits, baseRate, leadEffects }: StatisticalState, { leadDays, past }: RiskRow): Score {
+function score(state: StatisticalState, { leadDays, past }: RiskRow): Score {
+  const { visits, baseRate, leadEffects, historyEffects } = state;
+  const ofHistory = historyEffects[historyClass(past)] ?? historyEffect(past, baseRate);
   const terms: Term[] = [
     { feature: 'lead time', words: leadWords(leadDays), logOdds: leadEffects[leadBand(leadDays)] ?? 0 },
-    { feature: 'patient history', words: historyWords(past), logOdds: historyEffect(past, baseRate) },
+    { feature: 'patient history', words: historyWords(past), logOdds: ofHistory },
   ];
   const scored = scoreOf(logit(baseRate), terms, 'like most visits here');
   if (past.visits > 0) return scored;

@@ -234,6 +234,18 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
     ask: 'mutation { it: adjustBenefit(benefitId: "ID", input: { amount: "1", direction: ADD, reason: "r" }) { __typename } }',
     roles: ['admin'],
   },
+  benefitDrifts: { ask: '{ it: benefitDrifts { edges { cursor } } }', roles: ['admin', 'agent'] },
+  benefitSyncRuns: { ask: '{ it: benefitSyncRuns { edges { cursor } } }', roles: ['admin', 'agent'] },
+  benefitSyncFailures: {
+    ask: '{ it: benefitSyncFailures(runId: "ID") { edges { cursor } } }',
+    roles: ['admin', 'agent'],
+  },
+  syncBenefits: { ask: 'mutation { it: syncBenefits(patientId: "ID") { __typename } }', roles: ['admin', 'agent'] },
+  acceptDrift: { ask: `mutation { it: acceptDrift(id: "ID", ${KEY}) { __typename } }`, roles: ['admin', 'agent'] },
+  disputeDrift: {
+    ask: `mutation { it: disputeDrift(id: "ID", reason: "r", ${KEY}) { __typename } }`,
+    roles: ['admin', 'agent'],
+  },
   queues: { ask: '{ it: queues { name } }', roles: ['admin'] },
   jobs: { ask: '{ it: jobs { edges { cursor } } }', roles: ['admin'] },
   job: { ask: '{ it: job(id: "ID") { id } }', roles: ['admin'] },

@@ -19,12 +19,12 @@ describe('the schema', () => {
     assert.deepEqual(withoutPermission(leaky), ['Leak', 'Query.leak']);
   });
 
-  test('takes an idempotency key for every change but those of signing in, and of being there', () => {
+  test('takes an idempotency key for every change but those of signing in, of being there, and of asking the payer', () => {
     const without = Object.values(schema.getMutationType()?.getFields() ?? {})
       .filter(({ args }) => !args.some(({ name }) => name === 'idempotencyKey'))
       .map(({ name }) => name);
     const session = ['login', 'logout', 'refreshToken', 'requestVerification', 'register', 'changePassword'];
-    assert.deepEqual(without.toSorted(), [...session, 'trackAgent'].toSorted());
+    assert.deepEqual(without.toSorted(), [...session, 'syncBenefits', 'trackAgent'].toSorted());
   });
 });
 

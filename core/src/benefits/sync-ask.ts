@@ -1,7 +1,7 @@
 /** Asking the payer about many patients at once, outside of any transaction: no faster than agreed, and no longer than it answers. */
 import type { BenefitsApi, PayerAnswer, PayerMember } from '#integrations/benefits-api';
-import { Malformed } from '#integrations/fhir';
-import { Refused, Unavailable } from '#integrations/guard';
+import { Malformed, RateLimited } from '#integrations/fhir';
+import { NotBegun, Refused, Unavailable } from '#integrations/guard';
 import { pause } from '#platform/ticker';
 import type { SyncFailure } from './sync-run.ts';
 
@@ -21,7 +21,7 @@ export type Outcome = { readonly answer: PayerAnswer } | { readonly failure: Syn
 export interface Answers {
   /** By patient; of those after the payer went down there is none. */
   readonly outcomes: ReadonlyMap<string, Outcome>;
-  /** The circuit to the payer is open: to go on asking makes nothing better. */
+  /** The circuit to the payer is open, or the payer asks for a pause: to go on asking makes nothing better. */
   readonly isDown: boolean;
 }
 
@@ -51,16 +51,14 @@ export async function askAll(patients: readonly Asked[], calls: Calls): Promise<
 
 const DOWN = Symbol('down');
 
-/** Nobody was asked, or everybody has to wait: it is no fault of the patient. */
-const NOT_NOW = new Set(['CIRCUIT_OPEN', 'OVERLOADED', '429']);
-
 async function ask({ memberId, planIds }: Asked, { api, signal }: Calls): Promise<Outcome | typeof DOWN> {
   if (memberId === null) return { failure: { code: 'NO_MEMBER_ID', detail: null } };
   const member: PayerMember = { memberId, planIds };
   try {
     return { answer: await api.eligibility(member, signal) };
   } catch (thrown) {
-    if (thrown instanceof Unavailable && NOT_NOW.has(thrown.code)) return DOWN;
+    // Nobody was asked, or everybody has to wait: it is no fault of the patient.
+    if (thrown instanceof NotBegun || thrown instanceof RateLimited) return DOWN;
     return { failure: failureOf(thrown) };
   }
 }

@@ -18,10 +18,10 @@ const BenefitStatus = builder.enumType('BenefitStatus', { values: benefits.BENEF
 const EligibilityDecision = builder.enumType('EligibilityDecision', { values: benefits.DECISIONS });
 
 /** Money with its two places, counts without. */
-const amountIn = (unit: benefits.BenefitUnit, amount: benefits.Benefit['used']): string =>
+export const amountIn = (unit: benefits.BenefitUnit, amount: benefits.Benefit['used']): string =>
   unit === 'MONEY' ? amount.toFixed(2) : amount.toFixed();
 
-const Benefit = builder.objectRef<benefits.Benefit>('Benefit').implement({
+export const Benefit = builder.objectRef<benefits.Benefit>('Benefit').implement({
   description: 'One allowance of one patient, of one type, in one period.',
   authScopes: readers,
   fields: (t) => ({
@@ -273,7 +273,7 @@ builder.objectFields(Appointment, (t) => ({
   }),
 }));
 
-async function benefitsOf(scope: Scope, ids: readonly string[]): Promise<(benefits.Benefit | null)[]> {
+export async function benefitsOf(scope: Scope, ids: readonly string[]): Promise<(benefits.Benefit | null)[]> {
   const found = await benefits.benefitsByIds(scope, ids);
   return ids.map((id) => found.get(id) ?? null);
 }

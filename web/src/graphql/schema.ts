@@ -16,6 +16,7 @@ import './availability.ts';
 import './jobs.ts';
 import './integrations.ts';
 import './benefits.ts';
+import './benefits-sync.ts';
 import './templates.ts';
 import './consents.ts';
 import './notifications.ts';

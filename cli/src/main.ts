@@ -7,6 +7,7 @@ import { addDoctor } from './commands/doctor.ts';
 import { addImport } from './commands/import.ts';
 import { addKeys } from './commands/keys.ts';
 import { addMigrate } from './commands/migrate.ts';
+import { addRisk } from './commands/risk.ts';
 import { addSearch } from './commands/search.ts';
 import { addServers } from './commands/servers.ts';
 import { addSimulators } from './commands/simulators.ts';
@@ -27,7 +28,18 @@ function commandLine(): Command {
 Exit codes: 0 done, or ended when asked to; 1 it failed, or found something wrong; 2 wrong usage or configuration;
 130 and 143 stopped before it was done.`,
     );
-  const commands = [addStart, addServers, addMigrate, addImport, addUsers, addKeys, addAudit, addSearch, addDoctor];
+  const commands = [
+    addStart,
+    addServers,
+    addMigrate,
+    addImport,
+    addUsers,
+    addKeys,
+    addAudit,
+    addSearch,
+    addRisk,
+    addDoctor,
+  ];
   for (const add of [...commands, addSimulators]) add(program);
   return program;
 }

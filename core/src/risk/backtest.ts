@@ -4,7 +4,7 @@
  *
  * A forecast sees no outcome of its own day or of a later one, and no booking that was made after it.
  */
-import { type Forecast, type Measures, measure } from './measures.ts';
+import { type Forecast, type Measures, measure } from './replay-measures.ts';
 import { ageBand, type LabelledRow, type ModelKind, type PatientHistory, type RiskModel } from './model/model.ts';
 import { legacyModel } from './model/legacy.ts';
 import { fitScorecard, type ScorecardState } from './model/scorecard.ts';

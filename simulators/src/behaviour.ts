@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { CALL_STATUSES, TEXT_STATUSES } from './outbox.ts';
+import { Scripts } from './scripts.ts';
 
 const milliseconds = z.number().int().min(0).max(3_600_000);
 
@@ -82,17 +83,9 @@ const ANY_KIND: ReadonlySet<string> = new Set(['drop', 'never', 'busy', 'broken'
 
 type Kind = 'text' | 'call' | 'email';
 
-interface Entry {
-  readonly script: Script;
-  readonly order: number;
-  left: number;
-}
-
 export class Behaviours {
   readonly #seed: string;
-  /** By the number or address that they are for; those for any under an empty one. */
-  readonly #scripts = new Map<string, Entry[]>();
-  #count = 0;
+  readonly #scripts = new Scripts<Script>(({ to, kind }) => ({ to, kind }));
   #faults: Faults | null = null;
   readonly #had = new Map<string, number>();
 
@@ -101,15 +94,12 @@ export class Behaviours {
   }
 
   script(script: Script): void {
-    const entry = { script, order: ++this.#count, left: script.times ?? Number.POSITIVE_INFINITY };
-    const to = script.to ?? '';
-    this.#scripts.set(to, [...(this.#scripts.get(to) ?? []), entry]);
+    this.#scripts.add(script);
   }
 
   /** What is still to come, in the order in which it was asked for. */
   scripts(): Script[] {
-    const entries = [...this.#scripts.values()].flat().toSorted((a, b) => a.order - b.order);
-    return entries.map(({ script, left }) => Object.assign({}, script, { times: Number.isFinite(left) ? left : null }));
+    return this.#scripts.list();
   }
 
   forgetScripts(): void {
@@ -129,41 +119,26 @@ export class Behaviours {
 
   /** How to behave towards the next one; each script counts down. */
   next(kind: Kind, to: string): Behaviour {
-    const found = this.#find(kind, to);
-    if (found === undefined) return this.#faults === null ? WELL : this.#byChance(this.#faults, kind, to);
-    found.left--;
-    if (found.left === 0) this.#remove(found);
-    return found.script;
-  }
-
-  /** The earliest of those for this one and those for any. */
-  #find(kind: Kind, to: string): Entry | undefined {
-    if (this.#scripts.size === 0) return undefined;
-    const [one, any] = [to, ''].map((key) =>
-      this.#scripts.get(key)?.find(({ script }) => (script.kind ?? kind) === kind),
-    );
-    if (one === undefined || any === undefined) return one ?? any;
-    return one.order < any.order ? one : any;
-  }
-
-  #remove(entry: Entry): void {
-    const to = entry.script.to ?? '';
-    const rest = (this.#scripts.get(to) ?? []).filter((one) => one !== entry);
-    if (rest.length === 0) this.#scripts.delete(to);
-    else this.#scripts.set(to, rest);
+    const script = this.#scripts.take(to, kind);
+    if (script !== undefined) return script;
+    return this.#faults === null ? WELL : this.#byChance(this.#faults, kind, to);
   }
 
   #byChance(faults: Faults, kind: Kind, to: string): Behaviour {
     const had = (this.#had.get(to) ?? 0) + 1;
     this.#had.set(to, had);
-    const digest = createHash('sha256').update(`${this.#seed}:${to}:${had}`).digest();
-    let left = digest.readUIntBE(0, 6) / 2 ** 48;
+    let left = chanceOf(`${this.#seed}:${to}:${had}`);
     for (const [name, likely] of Object.entries(faults)) {
       left -= likely;
       if (left < 0) return kind === 'text' || ANY_KIND.has(name) ? { ...WELL, ...FAULTY[name as keyof Faults] } : WELL;
     }
     return WELL;
   }
+}
+
+/** From 0 to 1, the same for the same text. */
+export function chanceOf(text: string): number {
+  return createHash('sha256').update(text).digest().readUIntBE(0, 6) / 2 ** 48;
 }
 
 /** Whether it goes out. */

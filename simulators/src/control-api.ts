@@ -2,11 +2,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { Faults, Script } from './behaviour.ts';
-import { json, notFound, readJson } from './http.ts';
+import { notFound } from './http.ts';
 import { type InboundText, receiveText } from './inbound.ts';
 import type { Sent } from './outbox.ts';
 import { forgetEverything, type Provider } from './provider.ts';
 import { SIMULATED } from './simulated.ts';
+import { listOf, parse, type Routes, steer } from './steering.ts';
 import { isPhoneNumber } from './texts.ts';
 import { isWebUrl } from './webhooks.ts';
 
@@ -35,18 +36,7 @@ const Press = z.strictObject({ digits: z.string().regex(/^[0-9*#]{1,20}$/, 'expe
 const SHOWN = 1_000;
 const MOST_SHOWN = 200_000;
 
-/** What the input is not; the answer is 400 with each of them. */
-class BadInput extends Error {
-  readonly errors: readonly { readonly path: string; readonly message: string }[];
-  constructor(issues: z.ZodError['issues']) {
-    super('Bad input');
-    this.errors = issues.map(({ path, message }) => ({ path: path.join('.'), message }));
-  }
-}
-
-type Handler = (provider: Provider, input: unknown, ids: readonly string[]) => object | Promise<object>;
-
-const ROUTES: readonly (readonly [string, RegExp, Handler])[] = [
+const ROUTES: Routes<Provider> = [
   ['GET', /^messages$/, (provider, query) => listSent(provider, query as URLSearchParams)],
   ['GET', /^messages\/(\w+)$/, ({ outbox }, _, [id = '']) => outbox.find(id) ?? missing(id)],
   ['GET', /^counts$/, countsOf],
@@ -70,26 +60,9 @@ export class ControlApi {
     this.#provider = provider;
   }
 
-  async answer(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
-    const path = url.pathname.slice('/simulator/'.length);
-    const found = ROUTES.find(([method, pattern]) => method === request.method && pattern.test(path));
-    if (found === undefined) throw notFound(url.pathname);
-    const [method, pattern, handle] = found;
-    try {
-      const input = method === 'POST' ? await readJson(request) : url.searchParams;
-      const result = await handle(this.#provider, input, pattern.exec(path)?.slice(1) ?? []);
-      json(response, 200, result);
-    } catch (thrown) {
-      if (!(thrown instanceof BadInput)) throw thrown;
-      json(response, 400, { errors: thrown.errors });
-    }
+  answer(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
+    return steer(ROUTES, this.#provider, { request, response, url, below: '/simulator/' });
   }
-}
-
-function parse<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
-  const result = schema.safeParse(input);
-  if (result.success) return result.data;
-  throw new BadInput(result.error.issues);
 }
 
 function missing(what: string): never {
@@ -131,9 +104,7 @@ function repeatsOf({ outbox }: Provider): object[] {
 
 /** One, or several at once. */
 function addScripts({ behaviours }: Provider, input: unknown): object {
-  for (const script of Array.isArray(input) ? parse(z.array(Script).max(100_000), input) : [parse(Script, input)]) {
-    behaviours.script(script);
-  }
+  for (const script of listOf(Script, input)) behaviours.script(script);
   return { scripts: behaviours.scripts().length };
 }
 

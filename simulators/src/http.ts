@@ -4,11 +4,11 @@ import { ApiError } from './api-error.ts';
 
 const MAX_BODY = 64 * 1024;
 
-async function readBody(request: IncomingMessage): Promise<string> {
+export async function readBody(request: IncomingMessage, most = MAX_BODY): Promise<string> {
   let body = '';
   for await (const chunk of request.setEncoding('utf8')) {
     body += String(chunk);
-    if (body.length > MAX_BODY) throw new ApiError(413, 20413, 'Request Entity Too Large');
+    if (body.length > most) throw new ApiError(413, 20413, 'Request Entity Too Large');
   }
   return body;
 }
@@ -17,8 +17,8 @@ export async function readForm(request: IncomingMessage): Promise<URLSearchParam
   return new URLSearchParams(await readBody(request));
 }
 
-export async function readJson(request: IncomingMessage): Promise<unknown> {
-  const body = await readBody(request);
+export async function readJson(request: IncomingMessage, most = MAX_BODY): Promise<unknown> {
+  const body = await readBody(request, most);
   try {
     return body.trim() === '' ? {} : (JSON.parse(body) as unknown);
   } catch {

@@ -18,7 +18,9 @@ interface Options {
 export function addSimulators(program: Command): void {
   program
     .command('simulators')
-    .description('stand in for the senders of texts, calls and e-mails, which reach nobody, until stopped')
+    .description(
+      'stand in for the senders of texts, calls and e-mails, which reach nobody, and for a payer, until stopped',
+    )
     .option('--host <address>', 'where to listen', '127.0.0.1')
     .option('--port <number>', 'of the page and the API; 0 takes a free one', port, 4001)
     .option('--smtp-port <number>', 'of the mail server; 0 takes a free one', port, 0)
@@ -52,6 +54,7 @@ async function simulate(options: Options): Promise<void> {
       `TWILIO_BASE_URL=${simulators.url}`,
       `SMS_FROM=${SIMULATED.number}`,
       `SMTP_URL=${simulators.smtpUrl}`,
+      `BENEFITS_API_URL=${simulators.payerUrl}`,
       '',
     ].join('\n'),
   );

@@ -80,7 +80,7 @@ const Insurance = z.object({
     identifier: z.object({ value: z.string().nullish() }).nullish(),
   }),
   inforce: z.boolean().nullish(),
-  benefitPeriod: z.unknown(),
+  benefitPeriod: z.unknown().optional(),
   item: z.array(z.unknown()).nullish(),
 });
 type Insurance = z.output<typeof Insurance>;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type Clock, systemClock } from '#platform/clock';
 import type { Config } from '#platform/config';
 import { type BenefitCodes, type Faulty, type PayerBenefit, readInsurance } from './benefits-answer.ts';
-import { type FhirClient, fhirClient, Malformed } from './fhir.ts';
+import { escaped, type FhirClient, fhirClient, Malformed } from './fhir.ts';
 import { type Guarded, GUARD, type GuardOptions, Refused, Unavailable } from './guard.ts';
 
 export type { Faulty, PayerBenefit, PayerFault } from './benefits-answer.ts';
@@ -82,7 +82,7 @@ function codesOf({ BENEFITS_API_CODES: codes }: BenefitsConfig): BenefitCodes {
 
 /** An identifier in a URL would stand in logs: the search is posted. */
 async function plansOf(fhir: FhirClient, { memberId }: PayerMember, signal?: AbortSignal): Promise<string[]> {
-  const parameters = { 'beneficiary.identifier': memberId, status: 'active', _count: '50' };
+  const parameters = { 'beneficiary.identifier': escaped(memberId), status: 'active', _count: '50' };
   const found = await fhir.search('Coverage', parameters, signal);
   return found.filter(({ resourceType }) => resourceType === 'Coverage').map(({ id }) => id);
 }

@@ -44,7 +44,9 @@ export type Resource = z.output<typeof Resource>;
 const Bundle = z.object({
   resourceType: z.literal('Bundle'),
   link: z.array(z.object({ relation: z.string(), url: z.string() })).nullish(),
-  entry: z.array(z.object({ resource: z.unknown(), search: z.object({ mode: z.string() }).nullish() })).nullish(),
+  entry: z
+    .array(z.object({ resource: z.unknown().optional(), search: z.object({ mode: z.string() }).nullish() }))
+    .nullish(),
 });
 
 const MAX_PAGES = 100;
@@ -86,6 +88,9 @@ export function fhirClient({ baseUrl, token }: Server, guarded: Guarded): FhirCl
     },
   };
 }
+
+/** A value of a search, in which some characters mean something. */
+export const escaped = (value: string): string => value.replaceAll(/[\\$,|]/g, '\\$&');
 
 interface Asked {
   readonly method: 'GET' | 'POST';

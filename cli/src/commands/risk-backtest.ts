@@ -41,7 +41,7 @@ interface Options extends OutputOptions {
 async function backtest(file: string, { history, from, ...output }: Options): Promise<void> {
   const visits = await readPastVisits(file);
   const earlier = history === undefined ? [] : await readPastVisits(history);
-  const first = visits.map(({ day }) => day).toSorted(Temporal.PlainDate.compare)[0];
+  const first = visits.map(({ day }) => day).toSorted((a, b) => Temporal.PlainDate.compare(a, b))[0];
   if (first === undefined) throw new Failure(`${file} has no visits.`);
   using progress = startProgress('Replaying');
   const replayed = replay([...earlier, ...visits], {

@@ -50,7 +50,10 @@ export function fitScorecard(rows: readonly LabelledRow[], before?: ScorecardSta
   for (const [i, { fact }] of columns.list.entries()) {
     if (fact?.least !== undefined) weights[i] = Math.max(fact.least, weights[i] ?? 0);
   }
-  return scorecardModel(toState(columns, weights, sparse, rows));
+  const state = toState(columns, weights, sparse);
+  const average = Object.values(state.averages).reduce((sum, of) => sum + of, 0);
+  const base = (weights[0] ?? 0) + average;
+  return scorecardModel({ ...state, base: base + rolling({ ...state, base }, rows) });
 }
 
 interface Column {
@@ -127,15 +130,12 @@ function startAt({ list }: Columns, before: ScorecardState | undefined): Float64
   );
 }
 
-function toState(
-  { list, byFact }: Columns,
-  weights: Float64Array,
-  sparse: SparseRows,
-  rows: readonly LabelledRow[],
-): ScorecardState {
+function toState({ byFact }: Columns, weights: Float64Array, sparse: SparseRows): Omit<ScorecardState, 'base'> {
+  const visits = sparse.outcomes.length;
   const sums = new Float64Array(weights.length);
-  for (const [i, column] of sparse.columns.entries()) {
-    if (i < (sparse.starts[rows.length] ?? 0)) sums[column] = (sums[column] ?? 0) + (sparse.values[i] ?? 0);
+  for (let i = 0; i < (sparse.starts[visits] ?? 0); i++) {
+    const column = sparse.columns[i] ?? 0;
+    sums[column] = (sums[column] ?? 0) + (sparse.values[i] ?? 0);
   }
   const averages: Record<string, number> = {};
   const named: Record<string, Record<string, number>> = {};
@@ -143,12 +143,9 @@ function toState(
     const columns = [...(byFact[f] ?? [])];
     named[name] = Object.fromEntries(columns.map(([level, column]) => [level, weights[column] ?? 0]));
     const sum = columns.reduce((all, [, column]) => all + (sums[column] ?? 0) * (weights[column] ?? 0), 0);
-    averages[name] = rows.length === 0 ? 0 : sum / rows.length;
+    averages[name] = visits === 0 ? 0 : sum / visits;
   }
-  const average = Object.values(averages).reduce((sum, of) => sum + of, 0);
-  const state = { kind: 'ADVANCED', visits: rows.length, weights: named, averages } as const;
-  const base = (weights[0] ?? 0) + average;
-  return { ...state, base: base + rolling({ ...state, base }, rows) };
+  return { kind: 'ADVANCED', visits, weights: named, averages };
 }
 
 /** What the last days say the intercept is off by: one step of Newton's, held back by the prior. */

@@ -5,6 +5,7 @@ import { type Neighbours, openNeighbours } from '#neighbours';
 import { type BenefitsApi, openBenefitsApi, PAYER_GUARD } from './integrations/benefits-api.ts';
 import { type Email, openEmail } from './integrations/email.ts';
 import { GUARD } from './integrations/guard.ts';
+import { openProviderDirectory, type ProviderDirectory } from './integrations/provider-api.ts';
 import { openSms, type Sms } from './integrations/sms.ts';
 import { openVoice, type Voice } from './integrations/voice.ts';
 import { type Clock, systemClock } from './platform/clock.ts';
@@ -37,6 +38,7 @@ export interface Integrations {
   readonly voice: Voice;
   readonly email: Email;
   readonly payer: BenefitsApi;
+  readonly directory: ProviderDirectory;
 }
 
 /** More than a delivery gives out at once, so that a code need not wait for it. */
@@ -134,6 +136,7 @@ function openIntegrations(parts: AsyncDisposableStack, { config, neighbours, clo
     voice: openVoice(config, neighbours.guard('voice', MANY)),
     email: parts.use(openEmail(config, neighbours.guard('email'))),
     payer: openBenefitsApi(config, neighbours.guard('payer', PAYER_GUARD), clock),
+    directory: openProviderDirectory(config, neighbours.guard('directory')),
   };
 }
 

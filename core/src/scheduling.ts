@@ -132,6 +132,15 @@ export type {
   ImportedProvider,
   ImportedProviderRole,
 } from './scheduling/directory-input.ts';
+export {
+  type DirectoryState,
+  directoryStates,
+  requestSync,
+  STALE_MINUTES,
+  visitsInBusyTimes,
+} from './scheduling/directory-state.ts';
+export { DIRECTORY_DAYS, type DirectorySynced, syncDirectory } from './scheduling/directory-sync.ts';
+export { DIRECTORY_PROBLEMS, type DirectoryProblem } from './scheduling/directory-times.ts';
 export type { Provider, ProviderList } from './scheduling/provider.ts';
 export { availableSlots, type Slot, type SlotSearch } from './scheduling/slots.ts';
 export { type Coverage, ON_NO_SHOW, type OnNoShow } from './scheduling/cover-terms.ts';

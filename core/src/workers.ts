@@ -10,6 +10,7 @@ import type { Integrations } from './app.ts';
 import { expireBenefits, proveBenefits, syncBenefits } from './workers/benefits.ts';
 import { deliverReminders } from './workers/reminder-delivery.ts';
 import { housekeeping } from './workers/housekeeping.ts';
+import { syncProviders } from './workers/provider-sync.ts';
 import { sendVerificationCode } from './workers/verification-code.ts';
 
 declare module '#platform/jobs' {
@@ -58,6 +59,17 @@ export const workers: { readonly [Q in Queue]: Worker<Q> } = {
   // One goes on where the other one was. A run takes as many jobs as it needs; see benefits/sync.ts.
   'benefits-sync': { ...NIGHTLY, run: syncBenefits, atOnce: 1, timeoutSeconds: 300, retries: 10 },
   housekeeping: { ...NIGHTLY, run: housekeeping },
+  // The next run comes in a quarter of an hour. Two at once would ask the same twice.
+  'provider-sync': {
+    run: syncProviders,
+    quick: true,
+    slots: 1,
+    atOnce: 1,
+    timeoutSeconds: 840,
+    retries: 1,
+    firstRetrySeconds: 60,
+    lastRetrySeconds: 60,
+  },
   // A run lasts some seconds. The ledger is the queue: a run that fails leaves nothing undone that the next one does not do.
   'reminder-delivery': {
     run: deliverReminders,
@@ -77,5 +89,6 @@ export function schedules({ CLINIC_TIME_ZONE: timeZone }: Config): Schedule[] {
     { queue: 'benefit-proof', payload: {}, cron: '30 3 * * *', timeZone },
     { queue: 'benefits-sync', payload: {}, cron: '0 3 * * *', timeZone },
     { queue: 'housekeeping', payload: {}, cron: '15 3 * * *', timeZone },
+    { queue: 'provider-sync', payload: {}, cron: '*/15 * * * *', timeZone: 'UTC' },
   ];
 }

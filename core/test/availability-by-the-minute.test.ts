@@ -93,6 +93,12 @@ function broken(calendar: Calendar, rules: ServiceRules, asking: Asking & { star
     const time = local.toPlainTime().toString({ smallestUnit: 'minute' });
     const weekly = (calendar.weeklyHours ?? CLINIC_HOURS).filter(({ weekday }) => weekday === local.dayOfWeek);
     const hours = calendar.exceptions.get(local.toPlainDate().toString()) ?? weekly;
+    const covers = calendar.directory?.covers;
+    if (covers && !calendar.exceptions.has(local.toPlainDate().toString()) && covers.from <= instant) {
+      if (instant < covers.until) {
+        return (calendar.directory?.hours ?? []).some(({ from, until }) => from <= instant && instant < until);
+      }
+    }
     return hours.some(({ from, to }) => from <= time && time < to);
   };
   const others = <T extends { appointmentId: string | null }>(all: readonly T[]) =>
@@ -138,6 +144,17 @@ const hoursOfADay: fc.Arbitrary<Hours[]> = fc
   );
 const allDay = fc.constant([{ from: '00:00', to: '24:00' }]);
 
+/** Hours within what is covered, apart from each other or one after the other. */
+function directoryAt(
+  midnight: number,
+  { from, length, hours, touching }: { from: number; length: number; hours: readonly number[]; touching: boolean },
+): NonNullable<Calendar['directory']> {
+  const covers = { from: midnight + from * MINUTE, until: midnight + (from + length) * MINUTE };
+  const ends = hours.map((minute) => Math.min(Math.max(midnight + minute * MINUTE, covers.from), covers.until));
+  const ranges = ends.slice(1).map((until, i) => ({ from: ends[i] ?? until, until }));
+  return { covers, hours: ranges.filter((range, i) => range.from < range.until && (touching || i % 2 === 0)) };
+}
+
 /** A calendar around a day on which clocks are set, what is asked for, and the stretch that is looked at. */
 const situation = fc
   .record({
@@ -145,6 +162,16 @@ const situation = fc
     date: fc.constantFrom(...DATES),
     weekly: fc.oneof(fc.constant(null), fc.tuple(...Array.from({ length: 7 }, () => fc.oneof(hoursOfADay, allDay)))),
     exceptions: fc.dictionary(fc.constantFrom(...DATES), fc.oneof(fc.constant([]), hoursOfADay), { maxKeys: 7 }),
+    directory: fc.option(
+      fc.record({
+        from: fc.integer({ min: -600, max: 900 }),
+        length: fc.integer({ min: 1, max: 3_000 }),
+        hours: fc
+          .uniqueArray(fc.integer({ min: -600, max: 2_400 }), { maxLength: 8 })
+          .map((times) => times.toSorted((a, b) => a - b)),
+        touching: fc.boolean(),
+      }),
+    ),
     timeOff: fc.array(fc.tuple(fc.integer({ min: -600, max: 1800 }), fc.integer({ min: 1, max: 400 })), {
       maxLength: 2,
     }),
@@ -183,6 +210,7 @@ const situation = fc
       timeZone: it.timeZone,
       weeklyHours,
       exceptions: new Map(Object.entries(it.exceptions)),
+      directory: it.directory && directoryAt(midnight, it.directory),
       timeOff: it.timeOff.map(([from, length]) => ({
         from: midnight + from * MINUTE,
         until: midnight + (from + length) * MINUTE,

@@ -30,6 +30,14 @@ const situation = fc.record({
   takenFrom: fc.integer({ min: 0, max: 240 }),
   patientFrom: fc.integer({ min: 0, max: 240 }),
   dailyLimit: fc.constantFrom(null, 1, 2),
+  /** Minutes that a directory covers, and in which it has the provider at work and busy. */
+  directory: fc.option(
+    fc.record({
+      covers: fc.integer({ min: 30, max: 300 }),
+      freeFrom: fc.integer({ min: 0, max: 150 }),
+      busyFor: fc.integer({ min: 1, max: 60 }),
+    }),
+  ),
   probes: fc.uniqueArray(fc.integer({ min: 0, max: 299 }), { minLength: 6, maxLength: 6 }),
 });
 type Situation = typeof situation extends fc.Arbitrary<infer T> ? T : never;
@@ -43,7 +51,8 @@ async function staged(scope: Scope, it: Situation) {
   const at = (minutes: number) => midnight.add({ minutes });
   const { service, dailyLimit } = it;
   await scheduling.updateCareService(admin, service, { dailyLimit });
-  await scheduling.setProviderException(admin, providerId, { date: it.date, hours: [...it.hours] });
+  if (it.directory) await said(scope, providerId, { at, ...it.directory });
+  else await scheduling.setProviderException(admin, providerId, { date: it.date, hours: [...it.hours] });
   const offTime = { startsAt: at(it.offFrom), endsAt: at(it.offFrom + 20) };
   await scheduling.addTimeOff(admin, providerId, offTime);
   const override = { rules: [...scheduling.CONFLICT_RULES], reason: 'Staged' };
@@ -53,6 +62,35 @@ async function staged(scope: Scope, it: Situation) {
   await scheduling.schedule(admin, { ...visit, providerId, patientId: other, startsAt: at(it.takenFrom) });
   await scheduling.schedule(admin, { ...visit, providerId: elsewhere, patientId, startsAt: at(it.patientFrom) });
   return { providerId, patientId, at };
+}
+
+interface Saying extends NonNullable<Situation['directory']> {
+  readonly at: (minutes: number) => Temporal.Instant;
+}
+
+/** A directory says when the provider works, and is busy in between. */
+async function said(scope: Scope, providerId: string, { at, covers, freeFrom, busyFor }: Saying): Promise<void> {
+  const { externalId } = await scheduling.getProvider(scope, providerId);
+  const slot = (status: 'free' | 'busy', from: number, until: number) => ({
+    status,
+    startsAt: at(from),
+    endsAt: at(until),
+  });
+  const slots = [
+    slot('free', freeFrom, freeFrom + 60),
+    slot('busy', freeFrom + 60, freeFrom + 60 + busyFor),
+    slot('free', freeFrom + 60 + busyFor, freeFrom + 180),
+  ];
+  const directory = {
+    source: 'directory.example',
+    practitioners: async () => [{ id: 'one', identifiers: [], npis: [externalId] }],
+    times: async () => ({ from: at(0), until: at(covers), slots }),
+  };
+  // The directory is asked for some days ahead only, so on the day before.
+  const now = at(0).subtract({ hours: 24 });
+  const signal = new AbortController().signal;
+  const synced = await scheduling.syncDirectory({ ...as(scope, 'system'), now }, { directory, signal });
+  assert.equal(synced.changed, 1);
 }
 
 class Undone extends Error {}

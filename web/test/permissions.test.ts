@@ -29,6 +29,8 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
       patientId: "ID") { startsAt } }`,
     roles: ['admin', 'agent', 'patient'],
   },
+  syncProviders: { ask: 'mutation { it: syncProviders { __typename } }', roles: ['admin'] },
+  syncProvider: { ask: 'mutation { it: syncProvider(id: "ID") { __typename } }', roles: ['admin'] },
   setWeeklyHours: {
     ask: 'mutation { it: setWeeklyHours(providerId: "ID", hours: []) { __typename } }',
     roles: ['admin'],

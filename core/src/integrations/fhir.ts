@@ -29,8 +29,11 @@ export interface FhirClient {
   /** What the server answers to the resource. Throws `Unavailable`, `Refused`, `Malformed` or `RateLimited`. */
   create(type: string, resource: object, signal?: AbortSignal): Promise<unknown>;
   /** All resources that are found, over all pages, each once. Throws as `create` does. */
-  search(type: string, parameters: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<Resource[]>;
+  search(type: string, parameters: Parameters, signal?: AbortSignal): Promise<Resource[]>;
 }
+
+/** In pairs where a name comes twice, which means both. */
+type Parameters = Readonly<Record<string, string>> | readonly [string, string][];
 
 interface Server {
   readonly baseUrl: string;
@@ -75,7 +78,7 @@ export function fhirClient({ baseUrl, token }: Server, guarded: Guarded): FhirCl
     async search(type, parameters, signal) {
       const found = new Map<string, Resource>();
       const seen = new Set<string>();
-      const first = { ...post(FORM), body: new URLSearchParams(parameters).toString() };
+      const first = { ...post(FORM), body: new URLSearchParams(parameters as Record<string, string>).toString() };
       let page = readBundle(await ask(new URL(`${type}/_search`, base), first, signal));
       for (;;) {
         for (const resource of page.resources) found.set(`${resource.resourceType}/${resource.id}`, resource);

@@ -190,6 +190,9 @@ const Variables = z.object({
   BENEFITS_API_CODES: json
     .pipe(z.record(z.string(), z.enum(['TRANSPORTATION', 'MEALS', 'FITNESS', 'OTC_ITEMS', 'UTILITIES'])))
     .default({}),
+  /** A directory of providers that speaks FHIR R4: the base of its resources, and a bearer token. */
+  PROVIDER_API_URL: trustedUrl.optional(),
+  PROVIDER_API_TOKEN: z.string().min(1).optional(),
   SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'expected a URL such as smtp://host:587' }).optional(),
   EMAIL_FROM: z.string().includes('@').default('CareFlex <no-reply@careflex.test>'),
 });

@@ -8,7 +8,7 @@
  *
  * Times are epoch milliseconds. Hours are of the provider's wall clock, and what it shows is what counts: a time that
  * clocks skip is nobody's working time, one that they show twice is so twice. Time off goes over a dated exception,
- * that over the weekly hours.
+ * that over the hours of an outside directory, which are instants, and those over the weekly hours.
  */
 import type { Coverage } from './cover-terms.ts';
 import type { Conflict, ConflictRule } from './conflict.ts';
@@ -48,6 +48,13 @@ export interface PatientTaken extends Range {
   readonly appointmentId: string | null;
 }
 
+/** What an outside directory says. Its busy times are {@link Calendar.timeOff}. */
+export interface DirectoryHours {
+  /** Within it its hours count, and no weekly ones. */
+  readonly covers: Range;
+  readonly hours: readonly Range[];
+}
+
 /** All that decides about one provider's time, over a stretch of it. */
 export interface Calendar {
   readonly timeZone: string;
@@ -55,6 +62,7 @@ export interface Calendar {
   readonly weeklyHours: readonly WeeklyHours[] | null;
   /** By local date, such as `2026-03-08`: the hours of that day instead of the weekly ones. */
   readonly exceptions: ReadonlyMap<string, readonly Hours[]>;
+  readonly directory?: DirectoryHours | null;
   readonly timeOff: readonly Range[];
   readonly taken: readonly Taken[];
 }
@@ -167,14 +175,14 @@ interface Shift {
 
 /** The provider's shifts in the range, in order. The first one counts from the range's first day. */
 function* shiftsOf(calendar: Calendar, clock: WallClock, range: Range): Generator<Shift> {
-  const hoursOf = hoursByDay(calendar);
+  const hoursOf = hoursByStretch(calendar);
   let shift: Shift | null = null;
   for (const stretch of clock.stretches(range)) {
-    for (const hours of hoursOf(stretch.day)) {
-      const begins = Math.max(stretch.from, stretch.midnight + hours.from);
+    for (const hours of hoursOf(stretch)) {
+      const begins = Math.max(stretch.from, hours.from);
       // Where hours overlap, each moment counts once.
       const from = shift && begins < shift.until ? shift.until : begins;
-      const until = Math.min(stretch.until, stretch.midnight + hours.until);
+      const until = Math.min(stretch.until, hours.until);
       if (from >= until) continue;
       if (shift && shift.until < from) {
         yield shift;
@@ -188,8 +196,8 @@ function* shiftsOf(calendar: Calendar, clock: WallClock, range: Range): Generato
   if (shift) yield shift;
 }
 
-/** The hours of a local day, in milliseconds since its midnight and in order. */
-function hoursByDay({ weeklyHours, exceptions }: Calendar): (day: number) => readonly Range[] {
+/** The hours that count in a stretch, in order; some may go beyond it. */
+function hoursByStretch({ weeklyHours, exceptions, directory }: Calendar): (stretch: Stretch) => readonly Range[] {
   const ordered = (hours: readonly Hours[]) =>
     hours
       .map(({ from, to }) => ({ from: sinceMidnight(from), until: sinceMidnight(to) }))
@@ -198,8 +206,25 @@ function hoursByDay({ weeklyHours, exceptions }: Calendar): (day: number) => rea
     ordered((weeklyHours ?? CLINIC_HOURS).filter((hours) => hours.weekday === day)),
   );
   const dated = new Map([...exceptions].map(([date, hours]) => [dayNumber(date), ordered(hours)]));
-  return (day) => dated.get(day) ?? weekly[weekday(day) - 1] ?? [];
+  return ({ day, midnight }) => {
+    const onClock = (hours: readonly Range[]) =>
+      hours.map(({ from, until }) => ({ from: midnight + from, until: midnight + until }));
+    const exception = dated.get(day);
+    if (exception) return onClock(exception);
+    const usual = onClock(weekly[weekday(day) - 1] ?? []);
+    return directory ? usual.flatMap(without(directory.covers)).concat(directory.hours).sort(byBegin) : usual;
+  };
 }
+
+const byBegin = (a: Range, b: Range) => a.from - b.from;
+
+/** What is left of a range, before and after the other one; some of it may be empty. */
+const without =
+  (other: Range) =>
+  ({ from, until }: Range): Range[] => [
+    { from, until: Math.min(until, other.from) },
+    { from: Math.max(from, other.until), until },
+  ];
 
 function isAtWork(calendar: Calendar, clock: WallClock, visit: Range): boolean {
   for (const { parts, until } of shiftsOf(calendar, clock, visit)) {

@@ -21,12 +21,18 @@ interface Window {
   readonly now: string;
 }
 
+type Times = [from: number, until: number][];
+
 interface CalendarRow {
   readonly id: string;
   readonly time_zone: string;
   readonly weekly_hours: WeeklyHours[] | null;
   readonly exceptions: [date: string, hours: Hours[]][] | null;
-  readonly time_off: [from: number, until: number][] | null;
+  readonly time_off: Times | null;
+  /** What an outside directory covers, when it has the provider at work, and when busy. */
+  readonly covers: Times[number] | null;
+  readonly directory_hours: Times | null;
+  readonly directory_busy: Times | null;
   /** Appointment, service, start, and what it blocks: apart by commas, visits by semicolons. */
   readonly taken: string | null;
 }
@@ -42,7 +48,9 @@ const calendarRows = statement((db: Db, { providers, from, until, now }: Window)
           select l.time_zone from provider_roles r left join locations l on l.id = r.location_id
           where r.provider_id = p.id and r.active order by r.external_id limit 1
         ), p.time_zone) as time_zone,
-        p.weekly_hours, e.exceptions, o.time_off, t.taken
+        p.weekly_hours, e.exceptions, o.time_off, t.taken, d.hours as directory_hours, d.busy as directory_busy,
+        (select json_build_array(${epoch('covers_from')}, ${epoch('covers_until')}) from provider_directories
+         where provider_id = p.id and covers_from is not null) as covers
       from providers p
       left join (
         select provider_id, json_agg(json_build_array(on_date, hours)) as exceptions from provider_exceptions
@@ -57,6 +65,15 @@ const calendarRows = statement((db: Db, { providers, from, until, now }: Window)
           and ends_at > ${from}::timestamptz and starts_at < ${until}::timestamptz
         group by provider_id
       ) o on o.provider_id = p.id
+      left join (
+        select provider_id,
+          json_agg(json_build_array(${epoch('starts_at')}, ${epoch('ends_at')})) filter (where not busy) as hours,
+          json_agg(json_build_array(${epoch('starts_at')}, ${epoch('ends_at')})) filter (where busy) as busy
+        from provider_directory_times
+        where provider_id = any(${providers}::uuid[])
+          and ends_at > ${from}::timestamptz and starts_at < ${until}::timestamptz
+        group by provider_id
+      ) d on d.provider_id = p.id
       left join (
         select provider_id, string_agg(concat_ws(',', coalesce(appointment_id::text, ''), service,
           ${epoch('starts_at')}, ${epoch('blocks_from')}, ${epoch('blocks_until')}), ';') as taken
@@ -84,10 +101,13 @@ function toCalendar(row: CalendarRow): Calendar {
     timeZone: row.time_zone,
     weeklyHours: row.weekly_hours,
     exceptions: new Map(row.exceptions),
-    timeOff: (row.time_off ?? []).map(([from, until]) => ({ from: ms(from), until: ms(until) })),
+    directory: row.covers && { covers: toRange(row.covers), hours: (row.directory_hours ?? []).map(toRange) },
+    timeOff: [...(row.time_off ?? []), ...(row.directory_busy ?? [])].map(toRange),
     taken: takenOf(row.taken),
   };
 }
+
+const toRange = ([from, until]: Times[number]): Range => ({ from: ms(from), until: ms(until) });
 
 /** There may be twenty thousand in a search, of which JSON would take twice the time. */
 function takenOf(visits: string | null): Taken[] {

@@ -5,9 +5,11 @@ import type { Role } from '#platform/scope';
 import type { AppointmentStatus, CancellationReason } from './appointment.ts';
 import type { ConflictRule } from './conflict.ts';
 import type { OnNoShow } from './cover-terms.ts';
+import type { DirectoryProblem } from './directory-times.ts';
 import type { CareServiceType } from './speciality.ts';
 
 type Instant = ColumnType<Date, string, string>;
+type OptionalInstant = ColumnType<Date | null, string | null | undefined, string | null>;
 /** Written as JSON text, read as the value. */
 type Json<T> = ColumnType<T, string, string>;
 
@@ -88,6 +90,24 @@ declare module '#platform/database' {
       ends_at: Instant;
       note: string | null;
       created_at: Instant;
+    };
+    provider_directories: {
+      provider_id: string;
+      source: string;
+      practitioner: string;
+      checked_at: Instant;
+      problem: DirectoryProblem | null;
+      as_of: OptionalInstant;
+      covers_from: OptionalInstant;
+      covers_until: OptionalInstant;
+      digest: ColumnType<string | null, string | null | undefined, string | null>;
+    };
+    provider_directory_times: {
+      provider_id: string;
+      /** Taken elsewhere; else at work. */
+      busy: boolean;
+      starts_at: Instant;
+      ends_at: Instant;
     };
     appointments: {
       /** A version 7 UUID. */

@@ -8,7 +8,7 @@ import { emit } from '#platform/events';
 import { once } from '#platform/idempotency';
 import { idOf, isUuid, parse } from '#platform/input';
 import { type Scope, transact } from '#platform/scope';
-import { type Appointment, toAppointments } from './appointment.ts';
+import { type Appointment, type AppointmentRow, toAppointments } from './appointment.ts';
 import { NewTimeOff, TimeSpan } from './hours-input.ts';
 import { lockProvider } from './hours.ts';
 import { isPatient, permitRead, permitWrite } from './policy.ts';
@@ -73,7 +73,7 @@ export async function addTimeOff(scope: Scope, of: string, input: NewTimeOff): P
   });
 }
 
-const LIVE = ['SCHEDULED', 'CONFIRMED', 'CHECKED_IN', 'IN_PROGRESS'] as const;
+export const LIVE = ['SCHEDULED', 'CONFIRMED', 'CHECKED_IN', 'IN_PROGRESS'] as const;
 
 async function visitsWithin(scope: Scope, { providerId, startsAt, endsAt }: TimeOff): Promise<Appointment[]> {
   const rows = await scope.db
@@ -93,15 +93,19 @@ async function visitsWithin(scope: Scope, { providerId, startsAt, endsAt }: Time
     .orderBy('starts_at')
     .orderBy('id')
     .execute();
-  if (rows.length > 0) {
-    await audit.record(scope, {
-      action: 'appointment.list',
-      resourceType: 'Appointment',
-      resourceIds: rows.map(({ id }) => id),
-      patientIds: [...new Set(rows.map(({ patient_id }) => patient_id))],
-    });
-  }
+  await recordListed(scope, rows);
   return toAppointments(scope, rows);
+}
+
+/** Whose visits were shown because their provider is away. */
+export async function recordListed(scope: Scope, rows: readonly AppointmentRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  await audit.record(scope, {
+    action: 'appointment.list',
+    resourceType: 'Appointment',
+    resourceIds: rows.map(({ id }) => id),
+    patientIds: [...new Set(rows.map(({ patient_id }) => patient_id))],
+  });
 }
 
 /** Throws NotFound, IdempotencyMismatch, Forbidden. */

@@ -13,6 +13,7 @@ import './series.ts';
 import './day-board.ts';
 import './tasks.ts';
 import './availability.ts';
+import './provider-directory.ts';
 import './jobs.ts';
 import './integrations.ts';
 import './benefits.ts';

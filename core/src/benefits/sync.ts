@@ -8,7 +8,7 @@
 import * as audit from '#audit';
 import type { BenefitsApi, PayerAnswer } from '#integrations/benefits-api';
 import { type Scope, transact } from '#platform/scope';
-import { askAll, type Answers, type Asked, Pace } from './sync-ask.ts';
+import { askAll, type Answers, type Asked, type Outcome, Pace } from './sync-ask.ts';
 import { recordAnswers, toAsk } from './sync-record.ts';
 import { finishRun, holdRun, moveOn, nextPatients, openRun, type Step } from './sync-run.ts';
 
@@ -26,6 +26,8 @@ const SLICE_MS = 30_000;
 /** While the payer is down it is asked again after as long as it has been down, within these. */
 const SHORTEST_WAIT_SECONDS = 60;
 const LONGEST_WAIT_SECONDS = 900;
+/** After so long it is not the payer's fault any more that those who come next get no answer. */
+const PATIENCE_HOURS = 2;
 
 /**
  * Goes on with the run that is under way, or begins one. Returns when to call it again, at once or once the payer may be
@@ -36,7 +38,8 @@ export async function syncBenefits(scope: Scope, options: SyncOptions): Promise<
   const entry = { action: 'benefit.sync', resourceType: 'Benefit' };
   await audit.permit(scope, scope.actor.role === 'system', entry);
   if (!options.api.configured) return null;
-  const { id: runId, cursor } = await openRun(scope);
+  const { id: runId, cursor, waiting_since } = await openRun(scope);
+  let waitsSince = waiting_since?.toTemporalInstant() ?? null;
   const calls = { ...options, pace: new Pace(options.perSecond) };
   const over = AbortSignal.any([options.signal, AbortSignal.timeout(SLICE_MS)]);
   for (let from = cursor; !over.aborted;) {
@@ -50,11 +53,27 @@ export async function syncBenefits(scope: Scope, options: SyncOptions): Promise<
       calls,
     );
     if (options.signal.aborted) break;
-    const step = await transact(scope, (scope) => record(scope, { runId, from, batch, answers }));
-    if (step.waitsSince !== null) return afterWaiting(scope, step.waitsSince);
+    const isDown = answers.isDown || (nobodyAnswers(answers) && hasPatience(scope, waitsSince));
+    const step = await transact(scope, (scope) =>
+      record(scope, { runId, from, batch, answers: { ...answers, isDown } }),
+    );
+    ({ waitsSince } = step);
+    if (waitsSince !== null) return afterWaiting(scope, waitsSince);
     from = step.to;
   }
   return scope.now;
+}
+
+/** Too few to open the circuit, and yet all of them. */
+function nobodyAnswers({ outcomes }: Answers): boolean {
+  const all = [...outcomes.values()].filter((outcome) => !isUnasked(outcome));
+  return all.length > 0 && all.every((outcome) => 'failure' in outcome && outcome.failure.code === 'UNAVAILABLE');
+}
+
+const isUnasked = (outcome: Outcome): boolean => 'failure' in outcome && outcome.failure.code === 'NO_MEMBER_ID';
+
+function hasPatience({ now }: Scope, since: Temporal.Instant | null): boolean {
+  return since === null || now.since(since).total('hours') < PATIENCE_HOURS;
 }
 
 interface Next {

@@ -70,7 +70,7 @@ export {
 export type { NotificationTopic } from './notifications/changed.ts';
 export { followNotifications, type NotificationFollowing } from './notifications/following.ts';
 export { NotPlanned, sendNow } from './notifications/send-now.ts';
-export { followPatient, followVisit } from './notifications/ledger.ts';
+export { followContact, followPatient, followVisit, forsakePatient } from './notifications/ledger.ts';
 export { plan, type Planned, type PlannedVisit, type Recipient } from './notifications/planner.ts';
 export {
   type AllowedHours,

@@ -18,6 +18,10 @@ const tell =
   async (scope, { appointmentId }) =>
     notifications.followVisit(scope, topic, appointmentId);
 
+/** A number has no owner: whoever's it is, and with rights that none of them needs to have. */
+const replan = (scope: Scope, optOutId: string): Promise<void> =>
+  transact(asSystem(scope), (scope) => notifications.followContact(scope, optOutId));
+
 const reactions: { readonly [T in Topic]?: Reaction<T> } = {
   'appointment.scheduled': tell('appointment.scheduled'),
   'appointment.rescheduled': tell('appointment.rescheduled'),
@@ -32,12 +36,16 @@ const reactions: { readonly [T in Topic]?: Reaction<T> } = {
   // Another way to the patient may be open now, or the one that was chosen closed.
   'consent.given': async (scope, { patientId }) => notifications.followPatient(scope, patientId),
   'consent.withdrawn': async (scope, { patientId }) => notifications.followPatient(scope, patientId),
+  'contact.opted_out': async (scope, { optOutId }) => replan(scope, optOutId),
+  'contact.opted_in': async (scope, { optOutId }) => replan(scope, optOutId),
   'patient.deleted': async (scope, { patientId }) => {
     await accounts.closePatientAccount(asSystem(scope), patientId);
     await scheduling.callOff(asSystem(scope), patientId, 'ORGANISATION');
+    await notifications.forsakePatient(asSystem(scope), patientId);
   },
   'patient.deceased': async (scope, { patientId }) => {
     await scheduling.callOff(asSystem(scope), patientId, 'PATIENT');
+    await notifications.forsakePatient(asSystem(scope), patientId);
   },
   'patient.erased': async (scope, { patientId }) => {
     await accounts.erasePatientAccount(asSystem(scope), patientId);
@@ -46,6 +54,7 @@ const reactions: { readonly [T in Topic]?: Reaction<T> } = {
       await notifications.forgetContactsOf(scope, patientId);
     });
     await scheduling.callOff(asSystem(scope), patientId, 'ORGANISATION');
+    await notifications.forsakePatient(asSystem(scope), patientId);
   },
 };
 

@@ -292,6 +292,41 @@ describe('a digit', () => {
   );
 });
 
+describe('the key that ends calls', () => {
+  test(
+    'opts the number out, whoever asked, with what proves it, and is answered each time',
+    sandboxed(async (scope) => {
+      const { visit } = await asked(scope);
+      const call = await sent(scope, visit, { kind: 'CANCELLED', channel: 'VOICE' });
+      const press = { channel: 'VOICE', notificationId: call.id } as const;
+      for (let times = 0; times < 2; times++) {
+        assert.match((await receive(scope, '9', press)).text ?? '', /will not call or text you any more/);
+      }
+      const records = await transact(as(scope, 'system'), ({ db }) =>
+        db
+          .selectFrom('opt_outs')
+          .innerJoin('inbound_messages as i', 'i.id', 'opt_outs.inbound_message_id')
+          .select(['opted_out', 'source', 'i.channel', 'i.intent'])
+          .execute(),
+      );
+      assert.deepEqual(records, [{ opted_out: true, source: 'CALL', channel: 'VOICE', intent: 'OPT_OUT' }]);
+      assert.deepEqual(await tasksSoFar(scope), []);
+      assert.equal(await statusOf(scope, visit.id), 'SCHEDULED');
+    }),
+  );
+
+  test(
+    'is a mere 9 in a text, and can be taken back for the patient',
+    sandboxed(async (scope) => {
+      const patientId = await newCaller(scope);
+      assert.match((await receive(scope, '9')).text ?? '', /somebody will read it/);
+      await receive(scope, '9', { channel: 'VOICE' });
+      const back = await notifications.optIn(scope, patientId, { contactKind: 'PHONE' });
+      assert.equal(back.optedOut, false);
+    }),
+  );
+});
+
 describe('any other message', () => {
   test(
     'becomes a task with its words sealed, for the visit that was asked about',

@@ -299,6 +299,33 @@ describe('the messages of a patient who changes', () => {
     }),
   );
 
+  test(
+    'go another way once the number has opted out, whoever says so, and for all who share it; and back',
+    follows(async (scope) => {
+      const phone = '+12125550177';
+      const evidence = 'said so on the phone';
+      const visits: scheduling.Appointment[] = [];
+      for (const lastName of ['Byron', 'King']) {
+        const patientId = await newPatient(scope, { ...reachable(), phone, lastName });
+        for (const contactKind of ['PHONE', 'EMAIL'] as const)
+          await notifications.recordConsent(scope, patientId, { contactKind, evidence });
+        visits.push(await visitOf(scope, { patientId }));
+      }
+      const ways = async () => {
+        const rows = (await Promise.all(visits.map(({ id }) => ledgerOf(scope, id)))).flat();
+        return rows.filter(({ status, kind }) => status === 'PLANNED' && kind !== 'CONFIRMATION').map((r) => r.channel);
+      };
+      assert.deepEqual(new Set(await ways()), new Set(['SMS']));
+      await notifications.holderOptsOut(asSystem(scope), { contact: phone, source: 'INBOUND_MESSAGE' });
+      assert.deepEqual(await ways(), ['EMAIL', 'EMAIL', 'EMAIL', 'EMAIL']);
+      await notifications.holderOptsIn(asSystem(scope), { contact: phone, source: 'INBOUND_MESSAGE' });
+      assert.deepEqual(await ways(), ['SMS', 'SMS', 'SMS', 'SMS']);
+      const patient = as(scope, actor('patient', { patientId: visits[0]?.patientId ?? '' }));
+      await notifications.optOut(patient, visits[0]?.patientId ?? '', { contactKind: 'PHONE' });
+      assert.deepEqual(await ways(), ['EMAIL', 'EMAIL', 'EMAIL', 'EMAIL']);
+    }),
+  );
+
   const ENDS: Record<string, (scope: Scope, id: string) => Promise<unknown>> = {
     deleted: (scope, id) => care.deletePatient(scope, id),
     deceased: (scope, id) => care.updatePatient(scope, id, { status: 'DECEASED' }),
@@ -314,6 +341,17 @@ describe('the messages of a patient who changes', () => {
         const lines = await ledgerLines(scope, visit.id);
         assert.equal(lines.at(-1), '1 CANCELLED SKIPPED PATIENT_INACTIVE');
         assert.ok(!lines.some((line) => line.includes('PLANNED')), lines.join());
+      }),
+    );
+
+    test(
+      `of a visit that was missed are over too once the patient is ${how}`,
+      follows(async (scope) => {
+        const visit = await visitOf(scope);
+        const later = { ...scope, now: THURSDAY.add({ minutes: 20 }) };
+        await scheduling.markNoShow(later, visit.id);
+        await end(later, visit.patientId);
+        assert.equal((await ledgerLines(scope, visit.id)).at(-1), '1 MISSED SUPERSEDED PATIENT_INACTIVE');
       }),
     );
   }

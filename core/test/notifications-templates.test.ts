@@ -76,7 +76,7 @@ describe('visitTimes', () => {
 describe('render', () => {
   const sms = (body: string, clinic = CLINIC) =>
     notifications.render(
-      { channel: 'SMS', subject: null, body },
+      { kind: 'REMINDER_24H', channel: 'SMS', language: 'en', subject: null, body },
       notifications.valuesOf(clinic, { visits: [NINE], timeZone: 'America/New_York', language: 'en', channel: 'SMS' }),
     );
 
@@ -152,6 +152,11 @@ describe('the templates that the platform comes with', () => {
         assert.match(texts.get(`${kind} VOICE en`) ?? '', /Press 1 to confirm, 2 .* or 3 if you cannot come/);
         assert.match(texts.get(`${kind} VOICE es`) ?? '', /Oprima 1 para confirmar, 2 .* o 3 si no puede venir/);
       }
+      for (const kind of notifications.KINDS) {
+        assert.match(texts.get(`${kind} VOICE en`) ?? '', /To get no more calls or texts from us, press 9\.$/);
+        assert.match(texts.get(`${kind} VOICE es`) ?? '', /Si no desea más llamadas ni mensajes, oprima 9\.$/);
+      }
+      assert.doesNotMatch(texts.get('CONFIRMED VOICE en') ?? '9', /9/);
     }),
   );
 

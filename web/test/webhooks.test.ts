@@ -174,6 +174,31 @@ describe('from the provider’s own hand', () => {
   });
 });
 
+describe('a call of ours', () => {
+  test('that only tells something can be ended for good by its key', async () => {
+    const phone = newNumber();
+    const visit = await newVisit(phone, 5);
+    const told = await underWay(visit, phone, 'VOICE');
+    await asSuperuser(`update notifications set kind = 'CANCELLED' where id = $1`, [told.id]);
+    const id = await api.app.integrations.voice.call({
+      to: phone,
+      say: 'Press 9',
+      language: 'en-US',
+      gather: { action: `${PUBLIC_URL}/webhooks/twilio/voice${idsOf(told)}` },
+    });
+    await until(async () => {
+      const keys = { method: 'POST', body: JSON.stringify({ digits: '9' }) };
+      return (await fetch(`${provider.url}/simulator/calls/${id}/press`, keys)).ok;
+    });
+    await until(async () => JSON.stringify(provider.outbox.find(id)).includes('will not call or text you any more'));
+    const [optOut] = await asSuperuser(
+      'select source from opt_outs join inbound_messages i on i.id = inbound_message_id where i.provider_message_id = $1',
+      [id],
+    );
+    assert.deepEqual(optOut, { source: 'CALL' });
+  });
+});
+
 describe('a webhook', () => {
   const refusals = async () =>
     asSuperuser<{ resource_id: string }>(

@@ -10,7 +10,8 @@ export type ConsentStatus = (typeof CONSENT_STATUSES)[number];
 export const CONSENT_SOURCES = ['PATIENT', 'AGENT', 'WRITTEN_FORM', 'IMPORT', 'INBOUND_MESSAGE'] as const;
 export type ConsentSource = (typeof CONSENT_SOURCES)[number];
 
-export const OPT_OUT_SOURCES = ['INBOUND_MESSAGE', 'PROVIDER', 'PATIENT', 'AGENT'] as const;
+/** INBOUND_MESSAGE: a word such as STOP. CALL: a key that was pressed in a call. PROVIDER: whom it lets nothing through to. */
+export const OPT_OUT_SOURCES = ['INBOUND_MESSAGE', 'CALL', 'PROVIDER', 'PATIENT', 'AGENT'] as const;
 export type OptOutSource = (typeof OPT_OUT_SOURCES)[number];
 
 /** SMS and VOICE go to a phone. */

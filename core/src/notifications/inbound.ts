@@ -159,7 +159,7 @@ async function act(scope: Scope, act: Act): Promise<AnswerKind | null> {
   if (intent === 'OPT_OUT') return optOut(scope, act);
   if (intent === 'HELP') return 'HELP';
   if (intent === 'OPT_IN') {
-    await holderOptsIn(scope, { contact: number, source: 'INBOUND_MESSAGE' });
+    await holderOptsIn(scope, { contact: number, source: 'INBOUND_MESSAGE', inboundMessageId: id });
     return 'OPTED_IN';
   }
   const answer =
@@ -170,11 +170,16 @@ async function act(scope: Scope, act: Act): Promise<AnswerKind | null> {
   return message.channel === 'SMS' && (await isOptedOut(scope, number)) ? null : answer;
 }
 
-/** Who has opted out already gets no second confirmation. */
+/** Who has opted out already gets no second confirmation; but a call is answered while it lasts. */
 async function optOut(scope: Scope, act: Act): Promise<AnswerKind | null> {
-  const { changed } = await holderOptsOut(scope, { contact: act.number, source: 'INBOUND_MESSAGE' });
+  const isCall = act.message.channel === 'VOICE';
+  const { changed } = await holderOptsOut(scope, {
+    contact: act.number,
+    source: isCall ? 'CALL' : 'INBOUND_MESSAGE',
+    inboundMessageId: act.id,
+  });
   if (act.understood.hasRest) await openReply(scope, act, 'WORDS_WITH_OPT_OUT');
-  return changed ? 'OPTED_OUT' : null;
+  return changed || isCall ? 'OPTED_OUT' : null;
 }
 
 async function isOptedOut(scope: Scope, number: Buffer): Promise<boolean> {

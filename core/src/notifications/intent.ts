@@ -48,8 +48,12 @@ export function understand(message: string): Understood {
   return { intent: 'OPT_OUT', language: SPANISH.has(begun) ? 'es' : null, hasRest: true };
 }
 
+/** The key that ends all calls, which each of them tells of. */
+export const OPT_OUT_KEY = '9';
+
 /** A key that was pressed in a call: digits alone have a meaning there. */
 export function understandKey(digits: string): Understood {
+  if (plainWords(digits) === OPT_OUT_KEY) return { intent: 'OPT_OUT', language: null, hasRest: false };
   const understood = understand(digits);
   return /^\d$/.test(plainWords(digits)) ? understood : { intent: 'OTHER', language: null, hasRest: false };
 }

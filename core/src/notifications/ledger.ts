@@ -8,8 +8,9 @@ import { randomUUIDv7 } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Channel } from '#care';
 import { unansweredStatement } from '#platform/database';
-import { afterCommit, atEnd, type Scope } from '#platform/scope';
+import { afterCommit, atEnd, type Scope, transact } from '#platform/scope';
 import type { AppointmentTopic } from '#scheduling';
+import { tellOf, toChanged } from './changed.ts';
 import { DELIVERY_CHANNEL } from './delivery-channel.ts';
 import { type Entry, type VisitToPlan, visitsToPlan } from './ledger-facts.ts';
 import { type Kind, KINDS, type NotificationStatus, type Reason } from './message.ts';
@@ -26,6 +27,32 @@ export function followVisit(scope: Scope, topic: AppointmentTopic, appointmentId
 /** Plans the unsent messages for the patient's visits ahead anew, before the transaction ends. */
 export function followPatient(scope: Scope, patientId: string): void {
   atEnd<Followed>(scope, follow, { patient: patientId });
+}
+
+/**
+ * Plans anew for everybody who agreed to messages at the number or address of this opt-out: another way may have to do,
+ * or the first one does again. For the system, inside `transact`.
+ */
+export async function followContact(scope: Scope, optOutId: string): Promise<void> {
+  const { rows } = await sql<{ patient_id: string }>`
+    select distinct c.patient_id from opt_outs o join consents c using (contact_index) where o.id = ${optOutId}`.execute(
+    scope.db,
+  );
+  for (const { patient_id } of rows) followPatient(scope, patient_id);
+}
+
+/** Gives up whatever is still to be sent to a patient who is gone, also of visits that are over. For the system. */
+export async function forsakePatient(scope: Scope, patientId: string): Promise<void> {
+  await transact(scope, async (scope) => {
+    const given = await scope.db
+      .updateTable('notifications')
+      .set({ status: 'SUPERSEDED', reason: 'PATIENT_INACTIVE', updated_at: scope.now.toString() })
+      .where('patient_id', '=', patientId)
+      .where('status', '=', 'PLANNED')
+      .returning(['id', 'appointment_id', 'patient_id'])
+      .execute();
+    await tellOf(scope, 'SUPERSEDED', given.map(toChanged));
+  });
 }
 
 async function follow(scope: Scope, followed: readonly Followed[]): Promise<void> {

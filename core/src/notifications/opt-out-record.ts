@@ -50,16 +50,18 @@ interface Said {
   readonly optedOut: boolean;
   readonly source: OptOutSource;
   readonly patientId: string | null;
+  readonly inboundMessageId?: string | null | undefined;
 }
 
 /** Returns the new row's id. */
-export async function append(scope: Scope, { index, optedOut, source, patientId }: Said): Promise<string> {
+export async function append(scope: Scope, said: Said): Promise<string> {
+  const { index, optedOut, source, patientId, inboundMessageId } = said;
   const id = randomUUIDv7();
   const row = { id, contact_index: index, opted_out: optedOut, source, recorded_by: scope.actor.id };
   await reaching(scope, ({ db }) =>
     db
       .insertInto('opt_outs')
-      .values({ ...row, recorded_at: scope.now.toString() })
+      .values({ ...row, recorded_at: scope.now.toString(), inbound_message_id: inboundMessageId ?? null })
       .execute(),
   );
   await emit(scope, optedOut ? 'contact.opted_out' : 'contact.opted_in', { optOutId: id, patientId });

@@ -80,7 +80,9 @@ async function mayOptIn(scope: Scope, index: Buffer): Promise<void> {
 /** The hash, where it is all that is known. */
 const Holder = z.object({
   contact: z.union([z.string(), z.instanceof(Buffer)]),
-  source: z.enum(['INBOUND_MESSAGE', 'PROVIDER']),
+  source: z.enum(['INBOUND_MESSAGE', 'CALL', 'PROVIDER']),
+  /** What proves it. */
+  inboundMessageId: z.uuid().nullish(),
 });
 /** `contact`: an E.164 number, or its index in the tables. */
 export type Holder = z.input<typeof Holder>;
@@ -105,14 +107,14 @@ interface HolderChange {
 
 async function changeForHolder(
   scope: Scope,
-  { action, optedOut, holder: { contact, source } }: HolderChange,
+  { action, optedOut, holder: { contact, source, inboundMessageId } }: HolderChange,
 ): Promise<{ changed: boolean }> {
   await permitSystem(scope, { action, resourceType: 'OptOut' });
   return transact(scope, async (scope) => {
     const index = typeof contact === 'string' ? contactIndex(scope.vault, contact) : contact;
     const [newest] = await newestOf(scope, [index]);
     if ((newest?.opted_out ?? false) === optedOut) return { changed: false };
-    const id = await append(scope, { index, optedOut, source, patientId: null });
+    const id = await append(scope, { index, optedOut, source, patientId: null, inboundMessageId });
     await audit.record(scope, { action, resourceType: 'OptOut', resourceId: id });
     return { changed: true };
   });

@@ -5,7 +5,6 @@ import { Refused, Unavailable } from '#integrations/guard';
 import type { Sms } from '#integrations/sms';
 import type { Voice } from '#integrations/voice';
 import type { Message, Outcome } from './outgoing.ts';
-import { PROMPTS } from './template.ts';
 
 /** Who takes messages for us. */
 export interface Outside {
@@ -55,6 +54,6 @@ function report(publicUrl: string | undefined, message: Message): { statusCallba
 }
 
 function keys(publicUrl: string | undefined, message: Message): { gather?: { action: string } } {
-  if (publicUrl === undefined || !PROMPTS.includes(message.kind)) return {};
+  if (publicUrl === undefined) return {};
   return { gather: { action: new URL(`/webhooks/twilio/voice${idsOf(message)}`, publicUrl).href } };
 }

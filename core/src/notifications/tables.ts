@@ -46,6 +46,8 @@ declare module '#platform/database' {
       source: OptOutSource;
       recorded_by: string;
       recorded_at: Instant;
+      /** What was sent or pressed, which proves it. */
+      inbound_message_id: Nullable<string>;
     };
     notifications: {
       id: string;

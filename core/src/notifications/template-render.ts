@@ -2,8 +2,9 @@
 import { parsePhoneNumberFromString } from 'libphonenumber-js/max';
 import type { Channel } from '#care';
 import type { Clinic } from '#platform/scope';
+import { OPT_OUT_KEY } from './intent.ts';
 import { type Encoding, foldToGsm, measureSms, SMS_LIMIT } from './gsm.ts';
-import type { Language, Template, Variable } from './template.ts';
+import { isAnswer, type Language, type Variable, type Wording } from './template.ts';
 import { partsOf, type TimeStyle, type Visit, visitTimes } from './template-times.ts';
 
 export interface Rendered {
@@ -23,12 +24,16 @@ const LIMIT: Readonly<Record<Exclude<Channel, 'SMS'>, number>> = { VOICE: 1_000,
 
 const VARIABLE = /\{\{\s*(\w+)\s*\}\}/g;
 
+/** Every call tells it, whatever its template says. */
+const HOW_TO_OPT_OUT: Readonly<Record<Language, string>> = {
+  en: `To get no more calls or texts from us, press ${OPT_OUT_KEY}.`,
+  es: `Si no desea más llamadas ni mensajes, oprima ${OPT_OUT_KEY}.`,
+};
+
 /** Whether it is too long is for the caller to see: `units` may be over `limit`. */
-export function render(
-  { channel, subject, body }: Pick<Template, 'channel' | 'subject' | 'body'>,
-  values: Values,
-): Rendered {
-  const text = filled(body, values);
+export function render({ kind, channel, language, subject, body }: Wording, values: Values): Rendered {
+  const said = filled(body, values);
+  const text = channel === 'VOICE' && !isAnswer(kind) ? `${said} ${HOW_TO_OPT_OUT[language]}` : said;
   const filledSubject = subject === null ? null : filled(subject, values);
   if (channel !== 'SMS')
     return { subject: filledSubject, text, encoding: null, units: text.length, limit: LIMIT[channel] };

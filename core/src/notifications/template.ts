@@ -48,7 +48,7 @@ const ANSWERED_BY_VOICE = new Set<TemplateKind>([
   'NOT_UNDERSTOOD',
 ]);
 
-const isAnswer = (kind: TemplateKind): kind is AnswerKind => (ANSWER_KINDS as readonly string[]).includes(kind);
+export const isAnswer = (kind: TemplateKind): kind is AnswerKind => (ANSWER_KINDS as readonly string[]).includes(kind);
 
 /** Whether such a message is ever sent that way. */
 export function existsOn(kind: TemplateKind, channel: Channel): boolean {

@@ -75,6 +75,17 @@ async function leftBehind(): Promise<number> {
   return row?.count ?? 0;
 }
 
+/** Kills one after the other until one leaves messages behind. Returns how many. */
+async function killWhoIsBusy(workers: WorkerProcess[], random: () => number): Promise<number> {
+  let left = 0;
+  while (left === 0 && workers.length > 0) {
+    const [victim] = workers.splice(random() < 0.5 ? 0 : -1, 1);
+    await victim?.kill();
+    left = await leftBehind();
+  }
+  return left;
+}
+
 /** Until nothing is planned or claimed any more. What died has died for good: its leases end. */
 async function settled(): Promise<void> {
   while ((await underWay()) > 0) {
@@ -134,11 +145,7 @@ describe('deliveries of several processes', () => {
       while ((await claimed()) === 0 && (await underWay()) > 0) await sleep(20);
       await sleep(random() * 900);
       if (random() < 0.5) world.setClock(ELEVEN.add({ minutes: Math.floor(random() * 240) - 60 }));
-      for (let left = 0; left === 0 && workers.length > 0; lost += left) {
-        const [victim] = workers.splice(random() < 0.5 ? 0 : -1, 1);
-        await victim?.kill();
-        left = await leftBehind();
-      }
+      lost += await killWhoIsBusy(workers, random);
       await endLeases();
       while (workers.length < 2) workers.push(await world.startWorker());
     }

@@ -54,6 +54,7 @@ import type { PatientRow } from './care/tables.ts';
 
 export type { ImportedPatient, NewPatient, PatientChanges } from './care/input.ts';
 export { type ImportOutcome, importPatients } from './care/import.ts';
+export { type AgeAsked, ageBandsOf } from './care/age-bands.ts';
 export { type Contact, contactsOf, openContacts, type SealedContacts } from './care/contacts.ts';
 export { holdPatient, keysOf, type PatientKey, type Standing, standingOf } from './care/keys.ts';
 export { memberIdsOf } from './care/member-ids.ts';

@@ -10,6 +10,7 @@ import { JOBS_CHANNEL, openBoss, type Queue } from '#platform/jobs';
 import { sayOnce } from '#platform/repetition';
 import { type Scope, SYSTEM } from '#platform/scope';
 import { type Ticker, ticker } from '#platform/ticker';
+import * as risk from '#risk';
 import * as scheduling from '#scheduling';
 import type { App } from './app.ts';
 import { type Worker, workers } from './workers.ts';
@@ -36,6 +37,7 @@ export async function startWorkers(app: App): Promise<AsyncDisposable> {
   parts.use(everySecond(app, 'holds', scheduling.expireHolds));
   parts.use(everySecond(app, 'schedules', fireSchedules));
   const delivery = parts.use(everySecond(app, 'delivery', notifications.callForDelivery));
+  parts.use(everySecond(app, 'risk', risk.followEvents));
   parts.defer(app.pubsub.subscribe(notifications.DELIVERY_CHANNEL, { message: delivery.wake }));
   return parts.move();
 }

@@ -11,6 +11,7 @@ import { expireBenefits, proveBenefits, syncBenefits } from './workers/benefits.
 import { deliverReminders } from './workers/reminder-delivery.ts';
 import { housekeeping } from './workers/housekeeping.ts';
 import { syncProviders } from './workers/provider-sync.ts';
+import { keepRiskReport, scoreAllRisks, trainRiskModel, workRiskNight } from './workers/risk.ts';
 import { sendVerificationCode } from './workers/verification-code.ts';
 
 declare module '#platform/jobs' {
@@ -19,6 +20,8 @@ declare module '#platform/jobs' {
     'benefit-proof': Record<string, never>;
     'benefits-sync': Record<string, never>;
     housekeeping: Record<string, never>;
+    'risk-nightly': Record<string, never>;
+    'risk-report': Record<string, never>;
   }
 }
 
@@ -70,6 +73,10 @@ export const workers: { readonly [Q in Queue]: Worker<Q> } = {
     firstRetrySeconds: 60,
     lastRetrySeconds: 60,
   },
+  'risk-nightly': { ...NIGHTLY, run: workRiskNight },
+  'risk-scoring': { ...NIGHTLY, run: scoreAllRisks },
+  'risk-training': { ...NIGHTLY, run: trainRiskModel },
+  'risk-report': { ...NIGHTLY, run: keepRiskReport },
   // A run lasts some seconds. The ledger is the queue: a run that fails leaves nothing undone that the next one does not do.
   'reminder-delivery': {
     run: deliverReminders,
@@ -90,5 +97,7 @@ export function schedules({ CLINIC_TIME_ZONE: timeZone }: Config): Schedule[] {
     { queue: 'benefits-sync', payload: {}, cron: '0 3 * * *', timeZone },
     { queue: 'housekeeping', payload: {}, cron: '15 3 * * *', timeZone },
     { queue: 'provider-sync', payload: {}, cron: '*/15 * * * *', timeZone: 'UTC' },
+    { queue: 'risk-nightly', payload: {}, cron: '0 2 * * *', timeZone },
+    { queue: 'risk-report', payload: {}, cron: '0 4 * * 1', timeZone },
   ];
 }

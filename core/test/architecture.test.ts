@@ -28,6 +28,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   presence: ['audit', 'care', 'accounts'],
   scheduling: ['audit', 'care', 'benefits'],
   notifications: ['audit', 'care', 'scheduling'],
+  risk: ['audit', 'care', 'scheduling', 'notifications'],
 };
 /** What puts the contexts together, and so sees all of them. */
 const SEES_ALL = new Set(['app', 'fhir-import', 'installation', 'key-columns', 'reactions', 'worker', 'workers']);

@@ -110,6 +110,7 @@ const OPERATIONS: Record<string, { ask: string; roles: readonly SignedInRole[] }
     roles: ['admin', 'agent'],
   },
   markNoShow: { ask: 'mutation { it: markNoShow(id: "ID") { __typename } }', roles: ['admin', 'agent'] },
+  appointmentsByRisk: { ask: '{ it: appointmentsByRisk { edges { cursor } } }', roles: ['admin', 'agent'] },
   latestSequence: { ask: '{ it: latestSequence }', roles: ['admin', 'agent', 'patient'] },
   tasks: { ask: '{ it: tasks { edges { cursor } } }', roles: ['admin', 'agent'] },
   task: { ask: '{ it: task(id: "ID") { id } }', roles: ['admin', 'agent'] },

@@ -21,6 +21,7 @@ import './benefits-sync.ts';
 import './templates.ts';
 import './consents.ts';
 import './notifications.ts';
+import './risk.ts';
 import { builder } from './builder.ts';
 
 export const schema = builder.toSchema();

@@ -5,18 +5,28 @@ import { logit, type PatientHistory } from './model.ts';
 const PRIOR_VISITS = 10;
 
 /** What the past adds to the log-odds of the base rate; 0 without any visit. More misses never give less. */
-export function historyEffect({ visits, noShows }: PatientHistory, baseRate: number): number {
+export function historyEffect({ visits, noShows }: Counts, baseRate: number): number {
   const missed = (noShows + PRIOR_VISITS * baseRate) / (visits + PRIOR_VISITS);
   return logit(missed) - logit(baseRate);
 }
 
+type Counts = Pick<PatientHistory, 'visits' | 'noShows'>;
+
 /** Patients whose past is alike: how many visits, and how many of them were missed. */
-export function historyClass({ visits, noShows }: PatientHistory): string {
+export function historyClass({ visits, noShows }: Counts): string {
   if (visits === 0) return 'none';
   const many = visits >= 5 ? '5+' : visits >= 3 ? '3-4' : String(visits);
   const missed = noShows === 0 ? 'none' : noShows === visits ? 'all' : noShows * 3 <= visits ? 'few' : 'some';
   return `${many} visits, ${missed} missed`;
 }
+
+/** One past of each class but the empty one: as many visits in a row, more of them missed from left to right. */
+export const HISTORY_CLASSES: readonly (readonly Counts[])[] = [
+  [0, 1].map((noShows) => ({ visits: 1, noShows })),
+  [0, 1, 2].map((noShows) => ({ visits: 2, noShows })),
+  [0, 1, 2, 4].map((noShows) => ({ visits: 4, noShows })),
+  [0, 1, 3, 6].map((noShows) => ({ visits: 6, noShows })),
+];
 
 const LAST = 5;
 

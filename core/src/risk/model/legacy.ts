@@ -2,7 +2,7 @@
  * The rule of the earlier system, for comparison and never the default: misses, and half of the cancellations, as
  * percent of past visits; 50 without any; 10 more at weekends.
  */
-import { bandOf, logit, type ModelState, type RiskModel, type RiskRow, type Score } from './model.ts';
+import { bandOf, logistic, logit, type ModelState, type RiskModel, type RiskRow, type Score } from './model.ts';
 
 export const legacyModel: RiskModel = {
   kind: 'LEGACY',
@@ -28,11 +28,12 @@ export function legacyPoints({ past, weekday }: Pick<RiskRow, 'past' | 'weekday'
 
 function score(row: RiskRow): Score {
   const percent = legacyPoints(row);
-  const probability = Math.min(1 - CERTAIN, Math.max(CERTAIN, percent / 100));
+  const base = logit(Math.min(1 - CERTAIN, Math.max(CERTAIN, percent / 100)));
+  const probability = logistic(base);
   return {
     probability,
     band: bandOf(probability),
-    base: logit(probability),
+    base,
     terms: [],
     reasons: [`${percent} by the rule of the earlier system`],
   };

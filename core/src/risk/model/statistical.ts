@@ -4,13 +4,14 @@
  * It needs no training: it begins from published figures (lead-time.ts) and moves to the clinic's own as they come, each
  * as if the published ones were some visits already seen (beta-binomial).
  */
-import { historyClass, historyEffect, historyWords } from './history.ts';
+import { HISTORY_CLASSES, historyClass, historyEffect, historyWords } from './history.ts';
 import { LEAD_BANDS, leadBand, leadWords, PUBLISHED_BASE_RATE, PUBLISHED_LEAD_EFFECTS } from './lead-time.ts';
 import {
   type LabelledRow,
   logistic,
   logit,
   type ModelState,
+  type PatientHistory,
   type RiskModel,
   type Score,
   scoreOf,
@@ -59,16 +60,63 @@ export function fitStatistical(rows: readonly LabelledRow[]): RiskModel {
     const expected = logistic(base + (PUBLISHED_LEAD_EFFECTS[band] ?? 0));
     return logit(shrunk(byLead.get(band), expected, PRIOR_OF_LEAD)) - base;
   });
-  // What a past adds to what the lead time says already: patients differ in how far ahead they book.
-  const byHistory = Map.groupBy(rows, ({ past }) => historyClass(past));
-  const historyEffects = [...byHistory].map(([alike, members]) => {
-    const ofLead = mean(members, ({ leadDays }) => logistic(base + (leadEffects[leadBand(leadDays)] ?? 0)));
-    const expected = logistic(logit(ofLead) + mean(members, ({ past }) => historyEffect(past, baseRate)));
-    const rate = shrunk(count(members), expected, PRIOR_OF_HISTORY);
-    return [alike, logit(rate) - logit(ofLead)] as const;
+  return statisticalModel({
+    kind: 'STATISTICAL',
+    visits,
+    baseRate,
+    leadEffects,
+    historyEffects: historyTable(rows, { baseRate, leadEffects }),
   });
-  const effects = Object.fromEntries(historyEffects);
-  return statisticalModel({ kind: 'STATISTICAL', visits, baseRate, leadEffects, historyEffects: effects });
+}
+
+/** What a past adds to what the lead time says already: patients differ in how far ahead they book. */
+function historyTable(
+  rows: readonly LabelledRow[],
+  { baseRate, leadEffects }: Pick<StatisticalState, 'baseRate' | 'leadEffects'>,
+): Record<string, number> {
+  const byClass = Map.groupBy(rows, ({ past }) => historyClass(past));
+  const effectOf = (of: Pick<PatientHistory, 'visits' | 'noShows'>): Weighed => {
+    const members = byClass.get(historyClass(of)) ?? [];
+    const seen = count(members);
+    const ofLead =
+      members.length === 0
+        ? baseRate
+        : mean(members, ({ leadDays }) => logistic(logit(baseRate) + (leadEffects[leadBand(leadDays)] ?? 0)));
+    const own =
+      members.length === 0 ? historyEffect(of, baseRate) : mean(members, ({ past }) => historyEffect(past, baseRate));
+    const rate = shrunk(seen, logistic(logit(ofLead) + own), PRIOR_OF_HISTORY);
+    return { value: logit(rate) - logit(ofLead), weight: seen.visits + PRIOR_OF_HISTORY };
+  };
+  const classes = rows.length === 0 ? [] : [NO_PAST, ...HISTORY_CLASSES];
+  return Object.fromEntries(
+    classes.flatMap((alike) => {
+      const effects = rising(alike.map(effectOf));
+      return alike.map((of, i) => [historyClass(of), effects[i] ?? 0] as const);
+    }),
+  );
+}
+
+const NO_PAST = [{ visits: 0, noShows: 0 }] as const;
+
+interface Weighed {
+  readonly value: number;
+  readonly weight: number;
+}
+
+/** The nearest values that never fall: neighbours that do are both their mean (pool adjacent violators). */
+function rising(values: readonly Weighed[]): number[] {
+  const pools: { value: number; weight: number; size: number }[] = [];
+  for (const { value, weight } of values) {
+    let pool = { value, weight, size: 1 };
+    for (let before = pools.at(-1); before !== undefined && before.value > pool.value; before = pools.at(-1)) {
+      pools.pop();
+      const both = before.weight + pool.weight;
+      const middle = (before.value * before.weight + pool.value * pool.weight) / both;
+      pool = { value: middle, weight: both, size: before.size + pool.size };
+    }
+    pools.push(pool);
+  }
+  return pools.flatMap(({ value, size }) => Array.from({ length: size }, () => value));
 }
 
 interface Seen {

@@ -144,7 +144,8 @@ const Eligibility = builder.objectRef<benefits.Eligibility>('Eligibility').imple
     decision: t.expose('decision', { type: EligibilityDecision }),
     reasons: t.stringList({
       description:
-        'NO_BENEFIT, NOT_STARTED, EXPIRED, DEPLETED, INSUFFICIENT, SUSPENDED, PATIENT_INACTIVE; all that stand in the way.',
+        'NO_BENEFIT, NOT_STARTED, EXPIRED, DEPLETED, INSUFFICIENT, SUSPENDED, PATIENT_INACTIVE; all that stand in the way. ' +
+        'Where it is UNKNOWN: PAYER_UNREACHABLE or PAYER_ERROR.',
       resolve: ({ reasons }) => [...reasons],
     }),
     benefit: t.field({
@@ -156,6 +157,7 @@ const Eligibility = builder.objectRef<benefits.Eligibility>('Eligibility').imple
     available: t.field({
       type: 'Decimal',
       nullable: true,
+      description: 'Of that benefit, as far as both sides grant it; null where nobody can say.',
       resolve: ({ unit, available }) => unit && available && amountIn(unit, available),
     }),
     required: t.field({
@@ -164,8 +166,13 @@ const Eligibility = builder.objectRef<benefits.Eligibility>('Eligibility').imple
     }),
     unit: t.expose('unit', { type: BenefitUnit, nullable: true }),
     serviceDate: t.field({ type: 'Date', resolve: ({ serviceDate }) => serviceDate.toString() }),
-    asOf: t.expose('asOf', { type: 'DateTime' }),
-    source: t.exposeString('source', { description: 'LOCAL: what is on record here.' }),
+    asOf: t.expose('asOf', { type: 'DateTime', description: 'By the payer’s clock where it was asked.' }),
+    source: t.exposeString('source', {
+      description: 'LOCAL: what is on record here. PAYER: its answer as well. CACHE: what it answered before.',
+    }),
+    stale: t.exposeBoolean('stale', {
+      description: 'The payer fails, and what it answered before, as of then, is too old to decide by.',
+    }),
   }),
 });
 
@@ -208,15 +215,17 @@ builder.queryFields((t) => ({
   }),
   checkEligibility: t.field({
     type: Eligibility,
+    description:
+      'Asks the payer as well, where the ledger says yes and the plan is a payer’s. It can only narrow the answer.',
     authScopes: readers,
-    complexity: ONE_RECORD,
+    complexity: WRITE,
     args: {
       patientId: t.arg.id({ required: true }),
       benefitType: t.arg({ type: BenefitType, required: true }),
       amount: t.arg({ type: 'Decimal', required: true }),
       serviceDate: t.arg({ type: 'Date', description: 'Today in the plan’s zone unless given.' }),
     },
-    resolve: (_root, args, { scope }) => benefits.checkEligibility(scope, args),
+    resolve: (_root, args, { scope, app }) => benefits.checkEligibility(scope, args, app.integrations.payer),
   }),
 }));
 

@@ -36,7 +36,6 @@ export {
   type AppointmentStatus,
   CANCELLATION_REASONS,
   type CancellationReason,
-  localStart,
 } from './scheduling/appointment.ts';
 export {
   type AppointmentList,

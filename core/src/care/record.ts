@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import type { Insertable } from 'kysely';
 import type { Database } from '#platform/database';
 import type { Scope } from '#platform/scope';
+import { dateOf, instantOf } from '#platform/times';
 import { type Key, type Vault, blindIndex, newDataKey, open, seal } from '#platform/vault';
 import { type Facts, type Identity, NO_DETAILS } from './facts.ts';
 import type { Patient, PatientDetails } from './patient.ts';
@@ -71,15 +72,15 @@ export function withIdentity(row: PatientView, identity: Identity): Patient {
     id: row.id,
     externalId: row.external_id,
     ...identity,
-    dateOfBirth: identity.dateOfBirth === null ? null : Temporal.PlainDate.from(identity.dateOfBirth),
+    dateOfBirth: identity.dateOfBirth === null ? null : dateOf(identity.dateOfBirth),
     timeZone: row.time_zone,
     language: row.language,
     status: row.status,
     preferences: row.preferences,
     version: row.version,
-    deletedAt: row.deleted_at?.toTemporalInstant() ?? null,
-    createdAt: row.created_at.toTemporalInstant(),
-    updatedAt: row.updated_at.toTemporalInstant(),
+    deletedAt: row.deleted_at && instantOf(row.deleted_at),
+    createdAt: instantOf(row.created_at),
+    updatedAt: instantOf(row.updated_at),
   };
 }
 

@@ -3,6 +3,7 @@ import type { Selectable } from 'kysely';
 import * as care from '#care';
 import type { Database } from '#platform/database';
 import type { Scope } from '#platform/scope';
+import { instantOf } from '#platform/times';
 import type { ConflictRule } from './conflict.ts';
 import type { CareServiceType } from './speciality.ts';
 
@@ -55,11 +56,6 @@ export interface Appointment {
 
 export type AppointmentRow = Selectable<Database['appointments']>;
 
-/** The start on the wall clock of the zone, the appointment's own unless another is named. */
-export function localStart({ startsAt, timeZone }: Appointment, zone = timeZone): Temporal.ZonedDateTime {
-  return startsAt.toZonedDateTimeISO(zone);
-}
-
 /** Opens the rows: one query for the keys, and none where there is nothing to open. */
 export async function toAppointments(scope: Scope, rows: readonly AppointmentRow[]): Promise<Appointment[]> {
   const sealed = rows.filter(({ notes }) => notes !== null);
@@ -76,11 +72,11 @@ export function toAppointment(row: AppointmentRow, key: care.PatientKey | undefi
     providerId: row.provider_id,
     service: row.service,
     status: row.status,
-    startsAt: row.starts_at.toTemporalInstant(),
-    endsAt: row.ends_at.toTemporalInstant(),
+    startsAt: instantOf(row.starts_at),
+    endsAt: instantOf(row.ends_at),
     minutes: (row.ends_at.getTime() - row.starts_at.getTime()) / 60_000,
     timeZone: row.time_zone,
-    expiresAt: (held && row.expires_at?.toTemporalInstant()) || null,
+    expiresAt: held && row.expires_at ? instantOf(row.expires_at) : null,
     heldBy: held ? row.held_by : null,
     notes: row.notes && key ? key.open(notesOf(row.id), row.notes) : null,
     cancellationReason: row.cancellation_reason,
@@ -90,8 +86,8 @@ export function toAppointment(row: AppointmentRow, key: care.PatientKey | undefi
     benefitAmount: row.benefit_amount,
     version: row.version,
     revision: row.revision,
-    createdAt: row.created_at.toTemporalInstant(),
-    updatedAt: row.updated_at.toTemporalInstant(),
+    createdAt: instantOf(row.created_at),
+    updatedAt: instantOf(row.updated_at),
   };
 }
 

@@ -6,6 +6,7 @@ import { statement, together } from '#platform/database';
 import { parse } from '#platform/input';
 import { type Page, PageInput } from '#platform/page';
 import { type Scope, transact } from '#platform/scope';
+import { instantAt } from '#platform/times';
 import { type Appointment, toAppointments } from './appointment.ts';
 import { type Calendar, freeStarts, freeTime, type ServiceRules, workingTime } from './availability.ts';
 import { date, zone } from './booking-input.ts';
@@ -114,10 +115,7 @@ function slotsIn(
 }
 
 function toTimeRange({ from, until }: Range): TimeRange {
-  return {
-    startsAt: Temporal.Instant.fromEpochMilliseconds(from),
-    endsAt: Temporal.Instant.fromEpochMilliseconds(until),
-  };
+  return { startsAt: instantAt(from), endsAt: instantAt(until) };
 }
 
 async function visitsIn(scope: Scope, providers: readonly string[], { from, until }: Range): Promise<Appointment[]> {

@@ -5,6 +5,7 @@ import { statement } from '#platform/database';
 import { isUuid, parse } from '#platform/input';
 import { decodeCursor, type Page, PageInput, toPage } from '#platform/page';
 import type { Scope } from '#platform/scope';
+import { instantOf } from '#platform/times';
 import type { WeeklyHours } from './availability.ts';
 import { CARE_SERVICES, type CareServiceType } from './speciality.ts';
 
@@ -162,8 +163,8 @@ function toProvider(row: ProviderRow): Provider {
     weeklyHours: row.weekly_hours,
     active: row.active,
     version: row.version,
-    createdAt: row.created_at.toTemporalInstant(),
-    updatedAt: row.updated_at.toTemporalInstant(),
+    createdAt: instantOf(row.created_at),
+    updatedAt: instantOf(row.updated_at),
   };
 }
 

@@ -6,6 +6,7 @@ import * as scheduling from '@careflex/core/scheduling';
 import { builder } from './builder.ts';
 import { connectionOf, pageCost, toConnection } from './connection.ts';
 import { CareServiceType, Provider } from './directory.ts';
+import { localText } from './instant-text.ts';
 import { Patient } from './patients.ts';
 import { ONE_RECORD } from './results.ts';
 import { UserRole } from './roles.ts';
@@ -57,8 +58,7 @@ export const Appointment = builder.objectRef<scheduling.Appointment>('Appointmen
     localStart: t.string({
       description: 'Such as 2026-03-10T09:00:00-04:00[America/New_York]: in its own zone unless another is named.',
       args: { timeZone: t.arg.string() },
-      resolve: (appointment, { timeZone }) =>
-        scheduling.localStart(appointment, knownZone(timeZone) ?? appointment.timeZone).toString(),
+      resolve: ({ startsAt, timeZone }, { timeZone: asked }) => localText(startsAt, knownZone(asked) ?? timeZone),
     }),
     localStartAmbiguous: t.boolean({
       description: 'Whether clocks that are set back show the local start twice; `startsAt` says which one is meant.',

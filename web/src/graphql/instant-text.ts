@@ -1,4 +1,5 @@
 /** Instants as text, ten times faster than `toString` of one: a page of a hundred patients has two hundred. */
+import { instantAt, remembering } from '@careflex/core/platform/times';
 
 const DAY_MS = 86_400_000;
 const MAX_DAYS = 20_000;
@@ -26,3 +27,13 @@ function dayText(day: number): string {
 }
 
 const two = (number: number) => (number < 10 ? `0${number}` : String(number));
+
+/** On the wall clock of a zone: 2026-03-10T09:00:00-04:00[America/New_York]. */
+export const localText = (instant: Temporal.Instant, timeZone: string): string =>
+  textsOf(timeZone)(instant.epochMilliseconds);
+
+/** Visits begin at the same half hours, in the few zones of a country. */
+const textsOf = remembering(
+  (timeZone: string) => remembering((ms: number) => instantAt(ms).toZonedDateTimeISO(timeZone).toString(), 1_000),
+  50,
+);

@@ -4,6 +4,7 @@ import { Conflict, PROBLEMS } from './appointment-problems.ts';
 import { Appointment, CancellationReason, readers } from './appointments.ts';
 import { builder } from './builder.ts';
 import { CareServiceType } from './directory.ts';
+import { localText } from './instant-text.ts';
 import { Problem } from './problems.ts';
 import { WRITE } from './results.ts';
 
@@ -20,7 +21,7 @@ const Occurrence = builder.objectRef<scheduling.Occurrence>('Occurrence').implem
     endsAt: t.expose('endsAt', { type: 'DateTime' }),
     localStart: t.string({
       description: 'Such as 2026-03-10T09:00:00-04:00[America/New_York].',
-      resolve: ({ startsAt, timeZone }) => startsAt.toZonedDateTimeISO(timeZone).toString(),
+      resolve: ({ startsAt, timeZone }) => localText(startsAt, timeZone),
     }),
     timeZone: t.exposeString('timeZone'),
     conflicts: t.field({

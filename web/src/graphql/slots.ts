@@ -1,6 +1,7 @@
 import * as scheduling from '@careflex/core/scheduling';
 import { builder } from './builder.ts';
 import { Provider } from './directory.ts';
+import { localText } from './instant-text.ts';
 
 export const Slot = builder.objectRef<scheduling.Slot>('Slot').implement({
   description: 'A time at which a visit could be.',
@@ -15,7 +16,7 @@ export const Slot = builder.objectRef<scheduling.Slot>('Slot').implement({
     endsAt: t.expose('endsAt', { type: 'DateTime' }),
     localStart: t.string({
       description: 'Such as 2026-03-10T09:00:00-04:00[America/New_York].',
-      resolve: ({ startsAt, timeZone }) => startsAt.toZonedDateTimeISO(timeZone).toString(),
+      resolve: ({ startsAt, timeZone }) => localText(startsAt, timeZone),
     }),
     timeZone: t.exposeString('timeZone', { description: 'The provider’s, IANA.' }),
   }),

@@ -172,9 +172,24 @@ describe('the ledger', () => {
       assert.equal(visits.length, 8);
       for (const { id } of visits) assert.deepEqual(await ledgerLines(scope, id), BOOKED);
       assert.deepEqual(ofLedger(statements), ['reminder_facts', 'plan_notifications']);
-      await scheduling.cancelSeries(scope, visits[3]?.id ?? '', { part: 'FOLLOWING', reason: 'PATIENT' });
-      assert.deepEqual(await ledgerLines(scope, visits[2]?.id ?? ''), BOOKED);
-      assert.deepEqual((await ledgerLines(scope, visits[7]?.id ?? '')).slice(0, 3), OVER('CANCELLED'));
+
+      const first = visits[0]?.id ?? '';
+      const moved = await statementsOf(scope, (scope) =>
+        scheduling.rescheduleSeries(scope, first, { part: 'ALL', localStart: localStart.add({ hours: 1 }) }),
+      );
+      assert.deepEqual(ofLedger(moved.statements), ['reminder_facts', 'plan_notifications']);
+      for (const { id } of visits) {
+        const lines = await ledgerLines(scope, id);
+        assert.deepEqual(lines.slice(0, 3), OVER('RESCHEDULED'));
+        assert.deepEqual(lines.slice(3), ['2 REMINDER_24H PLANNED', '2 REMINDER_2H PLANNED', '2 CHANGED PLANNED']);
+      }
+
+      const cancelled = await statementsOf(scope, (scope) =>
+        scheduling.cancelSeries(scope, visits[3]?.id ?? '', { part: 'FOLLOWING', reason: 'PATIENT' }),
+      );
+      assert.deepEqual(ofLedger(cancelled.statements), ['reminder_facts', 'plan_notifications']);
+      assert.equal((await ledgerLines(scope, visits[2]?.id ?? '')).at(-1), '2 CHANGED PLANNED');
+      assert.ok((await ledgerLines(scope, visits[7]?.id ?? '')).includes('2 CHANGED SUPERSEDED CANCELLED'));
     }),
   );
 

@@ -101,6 +101,8 @@ export interface Transaction {
   readonly afterCommit: (() => void)[];
   /** What the work under way, nested or not, has left for its end. */
   left: Map<Closing<never>, unknown[]>;
+  /** What nested work of the same actor leaves is left to this one's end: see {@link atOnce}. */
+  gathers?: boolean;
 }
 
 type Closing<T> = (scope: Scope, items: T[]) => Promise<void>;
@@ -148,6 +150,27 @@ export function atEnd<T>(scope: Scope, closing: Closing<T>, item: T): void {
   left.set(closing, [...(left.get(closing) ?? []), item]);
 }
 
+/**
+ * Does work of many parts, each of which is a `transact` of its own: what they leave for their ends is done once for all of
+ * them, at the end of this.
+ */
+export function atOnce<T>(scope: Scope, work: (scope: Scope) => Promise<T>): Promise<T> {
+  return transact(scope, async (scope) => {
+    const transaction = scope.transaction as Transaction;
+    const gathers = transaction.gathers ?? false;
+    transaction.gathers = true;
+    try {
+      return await work(scope);
+    } finally {
+      transaction.gathers = gathers;
+    }
+  });
+}
+
+function leaveAll(to: Transaction['left'], from: Transaction['left']): void {
+  for (const [closing, items] of from) to.set(closing, [...(to.get(closing) ?? []), ...items]);
+}
+
 export async function close(scope: Scope, transaction: Transaction): Promise<void> {
   while (transaction.left.size > 0) {
     const left = [...transaction.left];
@@ -193,7 +216,8 @@ async function nest<T>(scope: Scope, transaction: Transaction, work: (scope: Sco
     await become(scope, transaction, scope.actor);
     transaction.left = new Map();
     const result = await work(scope);
-    await close(scope, transaction);
+    if (transaction.gathers === true && scope.actor === outer) leaveAll(left, transaction.left);
+    else await close(scope, transaction);
     await client.keep(savepoint);
     await become(scope, transaction, outer);
     return result;

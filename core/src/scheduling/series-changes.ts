@@ -4,7 +4,7 @@ import * as care from '#care';
 import { InvalidInput } from '#platform/errors';
 import { once } from '#platform/idempotency';
 import { idOf, parse } from '#platform/input';
-import { type Scope, transact } from '#platform/scope';
+import { atOnce, type Scope, transact } from '#platform/scope';
 import { type Appointment, toAppointments } from './appointment.ts';
 import type { Occurrence } from './conflict.ts';
 import { AppointmentConflict, SeriesConflict } from './errors.ts';
@@ -78,7 +78,8 @@ function wholly(scope: Scope, { id, part, once: of }: Chosen, change: Change): P
       await care.holdPatient(scope, await patientOf(scope, id));
       await lockWithSeries(scope, id);
       const named = await theVisit(scope, id);
-      await change(scope, await chosen(scope, named, part), named);
+      const visits = await chosen(scope, named, part);
+      await atOnce(scope, (scope) => change(scope, visits, named));
       return id;
     });
     const { seriesId } = await theVisit(scope, id);

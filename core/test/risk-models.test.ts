@@ -142,7 +142,7 @@ describe('nightly', () => {
     sandboxed(async (scope) => {
       await addHistory(scope, { days: 60, aDay: 20, missed: [0.1, 0.5] });
       await risk.nightly(systemOf(scope));
-      const [inUse] = (await risk.riskModels(adminOf(scope))).items.filter(({ node }) => node.active);
+      const inUse = (await risk.riskModels(adminOf(scope))).items.find(({ node }) => node.active);
       assert.equal(inUse?.node.kind, 'STATISTICAL');
       const advanced = (await risk.riskModels(adminOf(scope))).items.find(({ node }) => node.kind === 'ADVANCED');
       await risk.activateModel(adminOf(scope), advanced?.node.id ?? '');
@@ -152,7 +152,7 @@ describe('nightly', () => {
       assert.deepEqual(await active(scope), [advanced?.node.id]);
       const tomorrow = { ...scope, now: scope.now.add({ hours: 24 }) };
       await risk.nightly(systemOf(tomorrow));
-      const [next] = (await risk.riskModels(adminOf(scope))).items.filter(({ node }) => node.active);
+      const next = (await risk.riskModels(adminOf(scope))).items.find(({ node }) => node.active);
       assert.equal(next?.node.kind, 'ADVANCED');
       assert.notEqual(next.node.id, advanced?.node.id);
       // What an admin chose is undone in one step, whatever the nights made of it.

@@ -7,6 +7,7 @@ import { poolCounts } from '@careflex/core/platform/database';
 import { LATELY_MINUTES, queueActivity } from '@careflex/core/platform/job-overview';
 import { queueCounts } from '@careflex/core/platform/jobs';
 import { type Scope, SYSTEM } from '@careflex/core/platform/scope';
+import * as risk from '@careflex/core/risk';
 import type { LiveConnections } from './live.ts';
 import type { Reading } from './metrics.ts';
 
@@ -33,6 +34,15 @@ export function readingsOf(app: App, live: LiveConnections): Reading[] {
       name: 'careflex_audit_overdue_entries',
       help: 'Audit entries of this process that wait for more than 30 seconds to be sealed',
       read: async () => [{ value: audit.overdue(system()) }],
+    },
+    {
+      name: 'careflex_risk_alarms',
+      help: 'What the newest weekly report of the no-show forecasts alarms of: 1 where it does',
+      labels: ['alarm'],
+      async read() {
+        const alarms = await risk.newestAlarms(system());
+        return risk.RISK_ALARMS.map((alarm) => ({ labels: { alarm }, value: Number(alarms.has(alarm)) }));
+      },
     },
     {
       name: 'careflex_live_connections',

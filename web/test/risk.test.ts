@@ -104,3 +104,31 @@ describe('appointmentsByRisk', () => {
     );
   });
 });
+
+describe('an admin', () => {
+  const asAdmin = (query: string) => api.graphql(query, {}, { as: 'admin' });
+
+  test('reads the report, has a model trained by a job, once for a key, and has nothing to go back from at first', async () => {
+    const report = dataOf<{ measures: { visits: number }; alarms: string[] }>(
+      await asAdmin(`{ it: riskReport { model measures { visits auc brier observedOverExpected } statistical { brier }
+        calibration { visits expected observed } groups { by value visits expected observed } drift { input index } alarms } }`),
+      'it',
+    );
+    assert.deepEqual([report.measures.visits, report.alarms], [0, []]);
+
+    const TRAIN = 'mutation { it: trainRiskModel(kind: STATISTICAL, idempotencyKey: "t") { ... on Done { id } } }';
+    const [first, again] = [await asAdmin(TRAIN), await asAdmin(TRAIN)].map((answer) =>
+      dataOf<{ id: string }>(answer, 'it'),
+    );
+    assert.ok(first && first.id === again?.id);
+    const job = await asAdmin(`{ it: job(id: "${first.id}") { queue payload } }`);
+    assert.deepEqual(dataOf(job, 'it'), { queue: 'risk-training', payload: { kind: 'STATISTICAL' } });
+
+    const models = await asAdmin(
+      '{ it: riskModels { edges { node { version kind active heldOut { model { auc } statistical { auc } } } } } }',
+    );
+    assert.deepEqual(dataOf(models, 'it'), { edges: [] });
+    const back = await asAdmin('mutation { it: rollBackRiskModel { __typename ... on Problem { code } } }');
+    assert.deepEqual(dataOf(back, 'it'), { __typename: 'NothingToRollBack', code: 'NOTHING_TO_ROLL_BACK' });
+  });
+});

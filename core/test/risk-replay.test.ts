@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type PastVisit, type Replay, replay, report } from '../src/risk/backtest.ts';
 import { randomFrom } from '../src/risk/model/generated-history.ts';
-import { type Forecast, measure } from '../src/risk/replay-measures.ts';
+import { type Forecast, measureReplay } from '../src/risk/replay-measures.ts';
 
 const FIRST = Temporal.PlainDate.from('2026-03-02');
 const DAYS = 12;
@@ -94,18 +94,19 @@ describe('replay', () => {
 });
 
 describe('measure', () => {
-  const forecast = (probability: number, missed: boolean, day: number): Forecast => ({ probability, missed, day });
-  const near = (actual: number, expected: number) => assert.ok(Math.abs(actual - expected) < 1e-12, `${actual}`);
+  const forecast = (probability: number, noShow: boolean, day: number): Forecast => ({ probability, noShow, day });
+  const near = (actual: number | null, expected: number) =>
+    assert.ok(Math.abs((actual ?? Number.NaN) - expected) < 1e-12, `${actual}`);
 
   test('is what a pencil says', () => {
-    const of = measure([
+    const of = measureReplay([
       forecast(0.2, false, 2),
       forecast(0.9, true, 1),
       forecast(0.4, true, 2),
       forecast(0.8, false, 1),
     ]);
     assert.equal(of.visits, 4);
-    near(of.observedRate, 1 / 2);
+    near(of.noShowRate, 1 / 2);
     // 0.9 is above both that were kept, 0.4 above one of them.
     near(of.auc, 3 / 4);
     near(of.aucWithinDays, 1);
@@ -119,7 +120,7 @@ describe('measure', () => {
   });
 
   test('the same forecast for everybody tells nobody from another', () => {
-    const of = measure([true, false, false, false].map((missed) => forecast(0.25, missed, 1)));
+    const of = measureReplay([true, false, false, false].map((noShow) => forecast(0.25, noShow, 1)));
     near(of.auc, 1 / 2);
     near(of.averagePrecision, 1 / 4);
     near(of.brierSkill, 0);

@@ -55,7 +55,7 @@ async function backtest(file: string, { history, from, ...output }: Options): Pr
 
 const ROWS = [
   ['visits', 'visits', 0],
-  ['no-show rate', 'observedRate', 4],
+  ['no-show rate', 'noShowRate', 4],
   ['AUC', 'auc', 4],
   ['AUC within days', 'aucWithinDays', 4],
   ['average precision', 'averagePrecision', 4],
@@ -76,13 +76,13 @@ function tableOf({ model, all, advance, sameDay, groups }: ReplayReport): string
     ...ROWS.map(([name, key, digits]) =>
       line(
         name,
-        [all, advance, sameDay].map((of) => of[key].toFixed(digits)),
+        [all, advance, sameDay].map((of) => of[key]?.toFixed(digits) ?? '–'),
       ),
     ),
     '',
     line('observed over expected', ['visits', 'O/E']),
     ...groups.map(({ group, visits, observedOverExpected }) =>
-      line(group, [visits.toFixed(), observedOverExpected.toFixed(3)]),
+      line(group, [visits.toFixed(), observedOverExpected?.toFixed(3) ?? '–']),
     ),
   ];
 }

@@ -4,7 +4,7 @@
  *
  * A forecast sees no outcome of its own day or of a later one, and no booking that was made after it.
  */
-import { type Forecast, type Measures, measure } from './replay-measures.ts';
+import { type Forecast, measureReplay, type ReplayMeasures } from './replay-measures.ts';
 import { ageBand, type LabelledRow, type ModelKind, type PatientHistory, type RiskModel } from './model/model.ts';
 import { legacyModel } from './model/legacy.ts';
 import { fitScorecard, type ScorecardState } from './model/scorecard.ts';
@@ -68,8 +68,8 @@ function refitted(models: readonly RiskModel[], final: readonly LabelledRow[]): 
 
 function forecast(model: RiskModel, row: LabelledRow, visit: PastVisit | undefined): Replayed {
   const { probability } = model.score(row);
-  const { day, noShow: missed, leadDays } = row;
-  return { probability, missed, day, sameDay: leadDays === 0, ageBand: row.ageBand ?? '', sex: visit?.sex ?? '' };
+  const { day, noShow, leadDays } = row;
+  return { probability, noShow, day, sameDay: leadDays === 0, ageBand: row.ageBand ?? '', sex: visit?.sex ?? '' };
 }
 
 interface Past extends PatientHistory {
@@ -134,10 +134,10 @@ function dayNumber(day: Temporal.PlainDate): number {
 
 export interface ReplayReport {
   readonly model: ModelKind;
-  readonly all: Measures;
+  readonly all: ReplayMeasures;
   /** Booked a day ahead or more. */
-  readonly advance: Measures;
-  readonly sameDay: Measures;
+  readonly advance: ReplayMeasures;
+  readonly sameDay: ReplayMeasures;
   /** By age band and by sex. */
   readonly groups: readonly GroupMeasure[];
 }
@@ -145,15 +145,15 @@ export interface ReplayReport {
 export interface GroupMeasure {
   readonly group: string;
   readonly visits: number;
-  readonly observedOverExpected: number;
+  readonly observedOverExpected: number | null;
 }
 
 export function report(replayed: Replay): ReplayReport[] {
   return (Object.entries(replayed) as [ModelKind, readonly Replayed[]][]).map(([model, forecasts]) => ({
     model,
-    all: measure(forecasts),
-    advance: measure(forecasts.filter(({ sameDay }) => !sameDay)),
-    sameDay: measure(forecasts.filter(({ sameDay }) => sameDay)),
+    all: measureReplay(forecasts),
+    advance: measureReplay(forecasts.filter(({ sameDay }) => !sameDay)),
+    sameDay: measureReplay(forecasts.filter(({ sameDay }) => sameDay)),
     groups: [
       ...groupsOf(forecasts, ({ ageBand }) => `age ${ageBand}`),
       ...groupsOf(forecasts, ({ sex }) => `sex ${sex}`),
@@ -165,7 +165,7 @@ function groupsOf(forecasts: readonly Replayed[], of: (forecast: Replayed) => st
   return [...Map.groupBy(forecasts, of)]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([group, members]) => {
-      const { visits, observedOverExpected } = measure(members);
+      const { visits, observedOverExpected } = measureReplay(members);
       return { group, visits, observedOverExpected };
     });
 }

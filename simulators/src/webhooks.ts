@@ -1,5 +1,5 @@
 /** Posts to the application's webhooks, signed as Twilio signs them, so that the receiver's check is the real one. */
-import { createHmac } from 'node:crypto';
+import { createHmac, hash } from 'node:crypto';
 import * as http from 'node:http';
 import * as https from 'node:https';
 
@@ -46,7 +46,7 @@ export class Webhooks implements Disposable {
       timeout: TIMEOUT_MS,
       headers: {
         'Content-Type': 'application/x-www-form-urlencoded; charset=UTF-8',
-        'I-Twilio-Idempotency-Token': createHmac('sha1', url).update(JSON.stringify(form)).digest('hex'),
+        'I-Twilio-Idempotency-Token': hash('sha1', url + JSON.stringify(form)),
         'User-Agent': 'TwilioProxy/1.1',
         'X-Twilio-Signature': signature(url, form, this.#authToken),
       },
@@ -54,13 +54,10 @@ export class Webhooks implements Disposable {
     const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();
     const request = (secure ? https : http).request(url, options, resolve);
     request.on('error', reject).on('timeout', () => request.destroy(new Error('timeout')));
-    request.end(new URLSearchParams(form).toString());
+    // It is ASCII: written with its head, and without being looked at again.
+    request.end(new URLSearchParams(form).toString(), 'latin1');
     const response = await promise;
-    let body = '';
-    for await (const chunk of response.setEncoding('utf8')) {
-      if (body.length < MAX_ANSWER) body += String(chunk);
-    }
-    return { status: response.statusCode ?? 0, body };
+    return { status: response.statusCode ?? 0, body: await bodyOf(response) };
   }
 
   forgetCounts(): void {
@@ -72,6 +69,18 @@ export class Webhooks implements Disposable {
     this.#plain.destroy();
     this.#secure.destroy();
   }
+}
+
+/** By its events: an iterator costs more than all the rest of a short answer. */
+function bodyOf(response: http.IncomingMessage): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  let body = '';
+  response.setEncoding('utf8');
+  response.on('data', (chunk: string) => {
+    if (body.length < MAX_ANSWER) body += chunk;
+  });
+  response.on('end', () => resolve(body)).on('error', reject);
+  return promise;
 }
 
 /** HMAC-SHA1 over the URL followed by each field's name and value, the names in order. */

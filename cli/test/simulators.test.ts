@@ -5,13 +5,14 @@ import { careflex, type Ended, run } from './support/careflex.ts';
 describe('careflex simulators', () => {
   it('prints what the platform needs, and stands in until it is stopped', async () => {
     await using running = careflex(['simulators', '--port', '0', '--keep', '10'], {});
-    await running.says('BENEFITS_API_URL=');
+    await running.says('PROVIDER_API_URL=');
     running.launcher.kill('SIGTERM');
     const { code, stdout, stderr }: Ended = await running.ended;
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(stdout, /^# Sent messages: http:\/\/127\.0\.0\.1:\d+\nTWILIO_ACCOUNT_SID=AC0{32}\n/);
     assert.match(stdout, /\nTWILIO_BASE_URL=http:\/\/127\.0\.0\.1:\d+\nSMS_FROM=\+12025550100\nSMTP_URL=smtp:/);
-    assert.match(stdout, /\nBENEFITS_API_URL=http:\/\/127\.0\.0\.1:\d+\/payer\/fhir\n$/);
+    assert.match(stdout, /\nBENEFITS_API_URL=http:\/\/127\.0\.0\.1:\d+\/payer\/fhir\n/);
+    assert.match(stdout, /\nPROVIDER_API_URL=http:\/\/127\.0\.0\.1:\d+\/directory\/fhir\n$/);
   });
 
   it('has help with examples, and refuses what is no port, number or URL', async () => {

@@ -56,6 +56,28 @@ export function decimal(text: string): unknown {
   return raw.rawJSON(text);
 }
 
+/** What may come instead of a resource: JSON that is cut off, a page of HTML, nothing, another resource, two megabytes. */
+export const BODIES = ['cut', 'html', 'empty', 'other', 'huge'] as const;
+type Body = (typeof BODIES)[number];
+
+const SPOILED: Readonly<Record<Body, (resource: object) => string>> = {
+  cut: (resource) => JSON.stringify(resource).slice(0, -20),
+  html: () => '<!doctype html><title>Welcome</title>',
+  empty: () => '',
+  other: () => '{"resourceType":"Basic","id":"1"}',
+  huge: () => JSON.stringify({ resourceType: 'Bundle', text: 'x'.repeat(2 * 1024 * 1024) }),
+};
+
+interface Answer {
+  readonly status: number;
+  readonly resource: object;
+}
+
+export function answerSpoiled(response: ServerResponse, body: Body, { status, resource }: Answer): void {
+  response.writeHead(status, { 'Content-Type': body === 'html' ? 'text/html' : 'application/fhir+json' });
+  response.end(SPOILED[body](resource));
+}
+
 interface Found {
   readonly total: number;
   readonly resources: readonly Resource[];

@@ -1,11 +1,14 @@
 /**
- * Stand-ins for the outside world, as real servers: texts and calls over HTTP as Twilio has them, SMTP, and a payer that
- * speaks FHIR R4. Everything is in memory and lost at the end; the ids, and the faults that were asked for, follow from a seed.
+ * Stand-ins for the outside world, as real servers: texts and calls over HTTP as Twilio has them, SMTP, and a payer and
+ * a directory of providers that speak FHIR R4. Everything is in memory and lost at the end; the ids, and the faults that were asked for, follow from a seed.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ApiError } from './api-error.ts';
 import { ControlApi } from './control-api.ts';
+import { createDirectory, type Directory } from './directory/directory.ts';
+import { DIRECTORY_PATH, DirectoryApi } from './directory/directory-api.ts';
+import { DIRECTORY_CONTROL, DirectoryControl } from './directory/directory-control.ts';
 import { Front, refuseOtherSites } from './front.ts';
 import { json } from './http.ts';
 import { startMailSink } from './mail.ts';
@@ -37,6 +40,8 @@ export interface Simulators extends AsyncDisposable {
   /** The base URL of the payer's FHIR API. */
   readonly payerUrl: string;
   readonly payer: Payer;
+  /** The base URL of the FHIR API of the directory of providers. */
+  readonly directoryUrl: string;
   readonly outbox: Outbox;
   /** Where texts from patients are posted to, from now on. */
   forwardTo(inboundUrl: string): void;
@@ -55,7 +60,9 @@ export async function startSimulators(options: SimulatorOptions): Promise<Simula
   const mail = parts.use(await startMailSink(provider, host, smtpPort));
   const payer = createPayer(options.seed ?? SEED, provider.now);
   parts.defer(() => payer.era.abort());
-  const routes = new Routes(provider, payer);
+  const directory = createDirectory(options.seed ?? SEED, provider.now);
+  parts.defer(() => directory.era.abort());
+  const routes = new Routes(provider, payer, directory);
   const server = createServer((request, response) => void routes.answer(request, response));
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
   parts.defer(async () => {
@@ -71,6 +78,7 @@ export async function startSimulators(options: SimulatorOptions): Promise<Simula
     smtpUrl: mail.url,
     payerUrl: `${url}${PAYER_PATH}`,
     payer,
+    directoryUrl: `${url}${DIRECTORY_PATH}`,
     outbox: provider.outbox,
     forwardTo(inboundUrl) {
       provider.settings.inboundUrl = inboundUrl;
@@ -91,30 +99,42 @@ function openProvider({ credentials, seed = SEED, kept = KEPT, ...given }: Simul
   });
 }
 
-class Routes {
-  readonly #twilio: TwilioApi;
-  readonly #control: ControlApi;
-  readonly #front: Front;
-  readonly #payer: PayerApi;
-  readonly #payerControl: PayerControl;
+interface Answering {
+  answer(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void>;
+}
 
-  constructor(provider: Provider, payer: Payer) {
-    this.#twilio = new TwilioApi(provider);
-    this.#control = new ControlApi(provider);
+/** What stands below a path. */
+type Place = readonly [path: string, Answering];
+
+class Routes {
+  readonly #front: Front;
+  readonly #apis: readonly Place[];
+  /** For people and tests on this machine. */
+  readonly #controls: readonly Place[];
+
+  constructor(provider: Provider, payer: Payer, directory: Directory) {
     this.#front = new Front(provider);
-    this.#payer = new PayerApi(payer);
-    this.#payerControl = new PayerControl(payer);
+    this.#apis = [
+      ['/2010-04-01/', new TwilioApi(provider)],
+      [`${PAYER_PATH}/`, new PayerApi(payer)],
+      [`${DIRECTORY_PATH}/`, new DirectoryApi(directory)],
+    ];
+    this.#controls = [
+      [PAYER_CONTROL, new PayerControl(payer)],
+      [DIRECTORY_CONTROL, new DirectoryControl(directory)],
+      ['/simulator/', new ControlApi(provider)],
+    ];
   }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const url = new URL(request.url ?? '/', 'http://localhost');
-      if (url.pathname.startsWith('/2010-04-01/')) return await this.#twilio.answer(request, response, url);
-      if (url.pathname.startsWith(`${PAYER_PATH}/`)) return await this.#payer.answer(request, response, url);
+      const below = ([path]: Place) => url.pathname.startsWith(path);
+      const [, api] = this.#apis.find(below) ?? [];
+      if (api !== undefined) return await api.answer(request, response, url);
       refuseOtherSites(request);
-      if (url.pathname.startsWith(PAYER_CONTROL)) return await this.#payerControl.answer(request, response, url);
-      if (url.pathname.startsWith('/simulator/')) return await this.#control.answer(request, response, url);
-      await this.#front.answer(request, response, url);
+      const [, front = this.#front] = this.#controls.find(below) ?? [];
+      await front.answer(request, response, url);
     } catch (thrown) {
       const error = thrown instanceof ApiError ? thrown : new ApiError(500, 20500, 'Internal Server Error');
       if (!response.headersSent) json(response, error.status, error);

@@ -19,7 +19,7 @@ export function addSimulators(program: Command): void {
   program
     .command('simulators')
     .description(
-      'stand in for the senders of texts, calls and e-mails, which reach nobody, and for a payer, until stopped',
+      'stand in for the senders of texts, calls and e-mails, which reach nobody, for a payer and for a directory of providers, until stopped',
     )
     .option('--host <address>', 'where to listen', '127.0.0.1')
     .option('--port <number>', 'of the page and the API; 0 takes a free one', port, 4001)
@@ -55,6 +55,7 @@ async function simulate(options: Options): Promise<void> {
       `SMS_FROM=${SIMULATED.number}`,
       `SMTP_URL=${simulators.smtpUrl}`,
       `BENEFITS_API_URL=${simulators.payerUrl}`,
+      `PROVIDER_API_URL=${simulators.directoryUrl}`,
       '',
     ].join('\n'),
   );

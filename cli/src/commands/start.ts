@@ -91,7 +91,7 @@ async function simulate({ PORT }: Config): Promise<Simulators> {
 }
 
 /** What is configured goes to the real world, the rest to the simulators. */
-function connectedTo({ url, smtpUrl, payerUrl }: Simulators, config: Config): Config {
+function connectedTo({ url, smtpUrl, payerUrl, directoryUrl }: Simulators, config: Config): Config {
   const text = {
     TWILIO_ACCOUNT_SID: SIMULATED.credentials.accountSid,
     TWILIO_AUTH_TOKEN: SIMULATED.credentials.authToken,
@@ -105,6 +105,7 @@ function connectedTo({ url, smtpUrl, payerUrl }: Simulators, config: Config): Co
     CLINIC_PHONE: config.CLINIC_PHONE ?? '+12025550199',
     ...(config.SMTP_URL === undefined ? { SMTP_URL: smtpUrl } : {}),
     ...(config.BENEFITS_API_URL === undefined ? { BENEFITS_API_URL: payerUrl } : {}),
+    ...(config.PROVIDER_API_URL === undefined ? { PROVIDER_API_URL: directoryUrl } : {}),
   };
 }
 

@@ -1,6 +1,7 @@
 /** How the payer behaves towards one question: as scripted for the member, else by chance where that is asked for, else well. */
 import { z } from 'zod';
 import { chanceOf } from '../behaviour.ts';
+import { BODIES } from '../fhir.ts';
 import { Scripts } from '../scripts.ts';
 
 export const REQUESTS = ['search', 'eligibility', 'read'] as const;
@@ -30,7 +31,7 @@ export const Behaviour = z.strictObject({
   /** Said with a status. */
   retryAfterSeconds: z.number().int().min(0).max(3_600).optional(),
   /** Instead of what was asked for: JSON that is cut off, a page of HTML, nothing, another resource, or two megabytes. */
-  body: z.enum(['cut', 'html', 'empty', 'other', 'huge']).optional(),
+  body: z.enum(BODIES).optional(),
   lie: z.enum(LIES).optional(),
   /** Of a search: every page comes twice, or the last one leads back to the first. */
   pages: z.enum(['doubled', 'loop']).optional(),

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   answerError,
   answerResource,
+  answerSpoiled,
   capabilityStatement,
   checkToken,
   FhirError,
@@ -150,8 +151,7 @@ export class PayerApi {
     const { status, resource } = answer();
     noteAnswered(this.#payer, asked, status);
     if (body === undefined) return answerResource(response, status, resource);
-    response.writeHead(status, { 'Content-Type': body === 'html' ? 'text/html' : 'application/fhir+json' });
-    response.end(SPOILED[body](resource));
+    answerSpoiled(response, body, { status, resource });
   }
 }
 
@@ -162,14 +162,6 @@ interface Page {
   readonly isAgain: boolean;
   readonly base: string;
 }
-
-const SPOILED: Readonly<Record<NonNullable<Behaviour['body']>, (resource: object) => string>> = {
-  cut: (resource) => JSON.stringify(resource).slice(0, -20),
-  html: () => '<!doctype html><title>Welcome</title>',
-  empty: () => '',
-  other: () => '{"resourceType":"Basic","id":"1"}',
-  huge: () => JSON.stringify({ resourceType: 'Bundle', text: 'x'.repeat(2 * 1024 * 1024) }),
-};
 
 const WHOSE = ['beneficiary.identifier', 'patient.identifier', 'subscriber.identifier', 'beneficiary:identifier'];
 

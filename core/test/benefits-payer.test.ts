@@ -7,7 +7,8 @@ import type { BenefitsApi } from '#integrations/benefits-api';
 import { guard } from '#integrations/guard';
 import { ManualClock } from '#platform/clock';
 import type { Scope } from '#platform/scope';
-import { newPatient } from './support/appointments.ts';
+import * as scheduling from '#scheduling';
+import { booked, newPatient } from './support/appointments.ts';
 import { aBenefit, ledgerOf } from './support/benefits.ts';
 import { type Plan, QUICK, type SimulatedPayer, startPayer } from './support/payer-simulator.ts';
 import { assertSame } from './support/same.ts';
@@ -81,6 +82,18 @@ describe('checkEligibility with a payer', () => {
         seen.push(`${decision} ${available} ${source}`);
       }
       assert.deepEqual(seen, ['ELIGIBLE 180.00 PAYER', 'ELIGIBLE 180.00 PAYER', 'ELIGIBLE 139.50 PAYER']);
+    }),
+  );
+
+  test(
+    'takes what is held for a visit here away from what the payer has left',
+    withPlan(async ({ scope, patientId, check, says }) => {
+      await scheduling.updateCareService(as(scope, 'admin'), 'TELEHEALTH', {
+        coverage: { type: 'TRANSPORTATION', unit: 'MONEY', amount: '30', onNoShow: 'USE' },
+      });
+      await booked(scope, { patientId });
+      await says('200', '150');
+      assert.deepEqual(await check(), { ...eligible, available: '20.00', ...asked });
     }),
   );
 

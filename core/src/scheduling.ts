@@ -121,6 +121,7 @@ export { dayBoard, type DayBoardRequest, type DayBoardRow, type TimeRange } from
 export { expireHolds } from './scheduling/holds.ts';
 export { DISAMBIGUATIONS, isAmbiguous } from './scheduling/local-time.ts';
 export { cancel, changeStatus, checkIn, complete, confirm, markNoShow, start, update } from './scheduling/moves.ts';
+export { importPastVisits, type PastVisits } from './scheduling/past-visits.ts';
 export { isInTimeForPatient } from './scheduling/policy.ts';
 export { reschedule } from './scheduling/rescheduling.ts';
 export { type Following, followAppointments } from './scheduling/following.ts';

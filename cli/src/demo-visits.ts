@@ -9,7 +9,7 @@ const VISITS = 16;
 
 /** Books them unless there is any visit already. */
 export async function bookDemoVisits(scope: Scope, ownPatientEmail: string): Promise<void> {
-  if ((await scheduling.appointments(scope, { first: 1 })).items.length > 0) return;
+  if ((await scheduling.appointments(scope, { first: 1, from: scope.now })).items.length > 0) return;
   const own = await care.patientByEmail(scope, ownPatientEmail);
   const others = (await care.patients(scope, { first: 100, status: ['ACTIVE'] })).items.map(({ node }) => node.id);
   for (const service of scheduling.CARE_SERVICES) {

@@ -3,6 +3,7 @@ import * as accounts from '@careflex/core/accounts';
 import type { App } from '@careflex/core/app';
 import { importDirectory } from '@careflex/core/fhir-import';
 import { recordDemoConsents } from './demo-consents.ts';
+import { addDemoHistory, learnFromDemo } from './demo-history.ts';
 import { bookDemoVisits } from './demo-visits.ts';
 import { commandScope } from './platform.ts';
 import { share, startProgress } from './progress.ts';
@@ -24,6 +25,8 @@ export async function loadDemo(app: App): Promise<void> {
     });
   }
   await recordDemoConsents(scope);
+  await addDemoHistory(scope);
   await bookDemoVisits(scope, 'patient@demo.careflex.test');
+  await learnFromDemo(scope);
   await accounts.seedDemoUsers(scope);
 }

@@ -84,6 +84,19 @@ describe('careflex', () => {
     assert.match(named.stderr, /'no\|name' is invalid\. expected up to 32 letters, digits, dots and hyphens\n/);
   });
 
+  it('risk score, report and train say what they did', async () => {
+    assert.equal((await call('risk score')).stdout, '0 visits scored.\n');
+    const { stdout } = await call('risk report --days 7 --json');
+    assert.partialDeepStrictEqual(JSON.parse(stdout), {
+      model: 'statistical-built-in',
+      measures: { visits: 0 },
+      alarms: [],
+    });
+    assert.match((await call('risk report')).stdout, /^0 visits, of which 0 were missed[^]*alarms: none\n$/);
+    assert.equal((await call('risk train --kind statistical')).stdout, 'Too few visits to learn from.\n');
+    assert.equal((await call('risk report --days x')).code, 2);
+  });
+
   it('keys rotate wraps every data key anew, so that the old one can go', async () => {
     const both = { CAREFLEX_KEYS: `2:${newKey},1:${oldKey}` };
     const rotated = await call('keys rotate --json', both);

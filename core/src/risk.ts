@@ -24,6 +24,7 @@ export { history, type Span } from './risk/history.ts';
 export { type LearningKind, type LearningOptions, readLessons, train } from './risk/learning.ts';
 export { appointmentsByRisk, type NoShowRisk, type RiskList, risksOf } from './risk/list.ts';
 export type { CalibrationBin, Measures } from './risk/measures.ts';
+export { generateHistory, type GeneratedVisit } from './risk/model/generated-history.ts';
 export { MODEL_KINDS, type ModelKind, RISK_BANDS, type RiskBand } from './risk/model/model.ts';
 export { nightly } from './risk/night.ts';
 export { type NightlyOptions, type Progress, scoreAhead } from './risk/nightly.ts';

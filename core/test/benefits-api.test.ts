@@ -1,5 +1,7 @@
 /** The adapter against the simulated payer. */
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { type BenefitsApi, openBenefitsApi, type PayerMember } from '#integrations/benefits-api';
 import { Malformed, RateLimited } from '#integrations/fhir';
@@ -138,6 +140,24 @@ describe('eligibility', () => {
     const none = openBenefitsApi({ ...payer.config, BENEFITS_API_URL: undefined }, guard(QUICK));
     assert.equal(none.configured, false);
     assert.equal(await refusal(none.eligibility(MEMBER)), 'Unavailable NOT_CONFIGURED');
+  });
+
+  it('follows no page to elsewhere: the token goes nowhere else', async () => {
+    let asked = 0;
+    const server = createServer((_request, response) => {
+      asked++;
+      const link = [
+        { relation: 'next', url: `http://localhost:${(server.address() as AddressInfo).port}/fhir?page=2` },
+      ];
+      response.end(JSON.stringify({ resourceType: 'Bundle', link }));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const BENEFITS_API_URL = `http://127.0.0.1:${(server.address() as AddressInfo).port}/fhir`;
+    const api = openBenefitsApi({ BENEFITS_API_URL, BENEFITS_API_TOKEN: 'x', BENEFITS_API_CODES: {} }, guard(QUICK));
+    assert.equal(await refusal(api.eligibility({ ...MEMBER, planIds: [] })), 'Malformed PAGE_ELSEWHERE');
+    assert.equal(asked, 1);
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
   });
 
   it('shows its token, and understands the payer’s own codes', async () => {

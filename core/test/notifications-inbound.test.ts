@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import * as care from '#care';
 import * as notifications from '#notifications';
 import { type Scope, transact } from '#platform/scope';
@@ -9,7 +11,7 @@ import { booked, newPatient, TOMORROW_AT_TEN } from './support/appointments.ts';
 import { auditSoFar } from './support/audit.ts';
 import { PHONE, receive, sent, tasksSoFar } from './support/messages.ts';
 import { eventsSoFar } from './support/patients.ts';
-import { actor, as, asSuperuser, committed, NOW, sandboxed } from './support/testing.ts';
+import { actor, as, asSuperuser, committed, NOW, sandboxed, urls } from './support/testing.ts';
 
 const NEXT_WEEK = TOMORROW_AT_TEN.add({ hours: 7 * 24 });
 const newCaller = (scope: Scope, more: Partial<care.NewPatient> = {}) => newPatient(scope, { phone: PHONE, ...more });
@@ -400,7 +402,17 @@ describe('the same message again', () => {
     'of two different STOPs at once one is confirmed',
     committed(async (scope) => {
       const from = '+12125550156';
-      const replies = await Promise.all(Array.from({ length: 16 }, () => receive(scope, 'STOP', { from })));
+      // Nobody can write an opt-out before all of them have had the time to see that there is none.
+      const gate = new pg.Client({ connectionString: urls.admin });
+      await gate.connect();
+      await gate.query('begin; lock table opt_outs in share row exclusive mode');
+      const coming = Promise.all(Array.from({ length: 16 }, () => receive(scope, 'STOP', { from })));
+      const waiting = `select count(*)::int as count from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock'`;
+      while (((await asSuperuser<{ count: number }>(waiting))[0]?.count ?? 0) < 16) await sleep(20);
+      await gate.query('commit');
+      await gate.end();
+      const replies = await coming;
       assert.equal(replies.filter(({ text }) => text !== null).length, 1);
       const [{ count } = { count: 0 }] = await asSuperuser<{ count: number }>(
         `select count(*)::int as count from opt_outs o join inbound_messages i using (contact_index)

@@ -105,14 +105,24 @@ describe('jobs, as an admin sees and steers them', () => {
   });
 
   test('are brought back from the dead letters, as many as fit', async () => {
+    await asSuperuser(
+      `insert into pgboss.job (name, data, source_name, source_id, source_root_id, source_output)
+       select 'dead-letter', '{}', 'housekeeping', id, id, jsonb_build_object('error', error)
+       from unnest(array['RangeError', 'RangeError', 'TypeError'])
+         with ordinality as died (error, n), lateral (select gen_random_uuid() as id, n) as of`,
+    );
     const redrive = (input: object) =>
       asAdmin(
-        `mutation($input: RedriveDeadLettersInput) { redriveDeadLetters(input: $input, idempotencyKey: "k") {
+        `mutation($input: RedriveDeadLettersInput) { redriveDeadLetters(input: $input) {
           ... on RedrivenDeadLetters { count } ... on Problem { code } ... on InvalidInput { issues { path } } } }`,
         'redriveDeadLetters',
         { input },
       );
-    assert.deepEqual(await redrive({ sourceQueue: 'housekeeping', errorClass: 'RangeError' }), { count: 0 });
+    const fitting = { sourceQueue: 'housekeeping', errorClass: 'RangeError' };
+    assert.deepEqual(await redrive({ ...fitting, sourceQueue: 'verification-code' }), { count: 0 });
+    assert.deepEqual(await redrive({ ...fitting, limit: 1 }), { count: 1 });
+    assert.deepEqual(await redrive(fitting), { count: 1 });
+    assert.deepEqual(await redrive({}), { count: 1 });
     assert.deepEqual(await redrive({ limit: 5_000 }), { code: 'INVALID_INPUT', issues: [{ path: ['limit'] }] });
   });
 

@@ -136,7 +136,7 @@ create function risk_facts(visits uuid[], ats timestamptz[])
     id uuid, patient_id uuid, provider_id uuid, location_id uuid, service text, starts_at timestamptz, day date,
     lead_days integer, weekday integer, hour integer, booked_hour integer, age_known boolean, age_band text,
     past_visits integer, past_no_shows integer, past_cancellations integer, past_late_cancellations integer,
-    last_outcomes boolean[], days_since_last integer, confirmed boolean, message text)
+    last_outcomes boolean[], days_since_last integer, same_day_visits integer, confirmed boolean, message text)
   language sql stable security definer set search_path = public, pg_temp
   as $$
     with asked as materialized (
@@ -192,6 +192,7 @@ create function risk_facts(visits uuid[], ats timestamptz[])
       extract(hour from a.local_start)::integer, extract(hour from a.local_booking)::integer,
       rv.appointment_id is not null, rv.age_band,
       h.visits, h.no_shows, h.cancellations, h.late_cancellations, h.last_outcomes, a.local_start::date - h.last_on,
+      others.same_day_visits,
       case when a.status in ('CONFIRMED', 'CHECKED_IN', 'IN_PROGRESS') then true
         when m.told then false end,
       coalesce(m.message, 'NONE')
@@ -199,6 +200,20 @@ create function risk_facts(visits uuid[], ats timestamptz[])
       join histories h on h.patient_id = a.patient_id and h.at = a.at
       left join places on places.provider_id = a.provider_id
       left join lateral (select * from risk_visits where risk_visits.appointment_id = a.id offset 0) rv on true
+      cross join lateral (
+        select count(*)::integer as same_day_visits
+        from (
+          select case when o.updated_at <= a.at then o.status
+            else (select c.to_status from appointment_changes c where c.appointment_id = o.id and c.at <= a.at
+              order by c.version desc limit 1) end as status
+          from appointments o
+          where o.patient_id = a.patient_id and o.id <> a.id and o.created_at <= a.at
+            and o.starts_at > a.starts_at - interval '24 hours' and o.starts_at < a.starts_at + interval '24 hours'
+            and (o.starts_at at time zone o.time_zone)::date = a.local_start::date
+          offset 0
+        ) o
+        where o.status not in ('HELD', 'CANCELLED')
+      ) others
       cross join lateral (
         select coalesce(bool_or(n.sent_at <= a.at), false) as told,
           case when bool_or(n.delivered_at <= a.at) then 'DELIVERED' when bool_or(n.sent_at <= a.at) then 'SENT'

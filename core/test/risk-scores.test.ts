@@ -148,6 +148,23 @@ describe('what a score knows', () => {
   );
 
   test(
+    'counts the patient’s other visits of the day, without what was called off',
+    sandboxed(async (scope) => {
+      const people = { patientId: await newPatient(scope), providerId: await newProvider(scope) };
+      const { id } = await booked(scope, people);
+      await follow(scope);
+      assert.equal((await features(scope, id))['sameDayVisits'], 0);
+      const other = await booked(scope, { ...people, startsAt: TOMORROW_AT_TEN.add({ hours: 2 }) });
+      await booked(scope, { ...people, startsAt: TOMORROW_AT_TEN.add({ hours: 24 }) });
+      await follow(scope);
+      assert.equal((await features(scope, id))['sameDayVisits'], 1);
+      await scheduling.cancel(scope, other.id, { reason: 'PATIENT' });
+      await follow(scope);
+      assert.equal((await features(scope, id))['sameDayVisits'], 0);
+    }),
+  );
+
+  test(
     'has nothing in it that identifies a patient',
     sandboxed(async (scope) => {
       const patientId = await newPatient(scope, {

@@ -43,6 +43,7 @@ interface FactsRow {
   readonly past_late_cancellations: number;
   readonly last_outcomes: boolean[] | null;
   readonly days_since_last: number | null;
+  readonly same_day_visits: number;
   readonly confirmed: boolean | null;
   readonly message: RiskRow['message'];
 }
@@ -107,6 +108,7 @@ function toKnown(row: FactsRow, ageBand: string | null): Known {
         lastOutcomes: row.last_outcomes ?? [],
         daysSinceLast: row.days_since_last,
       },
+      sameDayVisits: row.same_day_visits,
       confirmed: row.confirmed,
       message: row.message,
     },

@@ -13,8 +13,10 @@ import { scoreVisits, takeOff } from './scoring.ts';
 
 const BATCH = 500;
 
-/** What came of a visit is history for the patient's other ones. */
-const OUTCOMES: ReadonlySet<string> = new Set([
+/** What came of a visit is history for the patient's other ones, and a new one may share their day. */
+const CONCERN_OTHERS: ReadonlySet<string> = new Set([
+  'appointment.scheduled',
+  'appointment.rescheduled',
   'appointment.completed',
   'appointment.missed',
   'appointment.cancelled',
@@ -48,7 +50,7 @@ async function follow(scope: Scope, events: readonly Event[]): Promise<void> {
   if (about.length === 0) return;
   const visits = [...new Set(about.map(({ payload }) => payload.appointmentId))];
   const patients = [
-    ...new Set(about.filter(({ topic }) => OUTCOMES.has(topic)).map(({ payload }) => payload.patientId)),
+    ...new Set(about.filter(({ topic }) => CONCERN_OTHERS.has(topic)).map(({ payload }) => payload.patientId)),
   ];
   const at = latest(scope.now, events);
   const ahead = await visitsAhead(scope, { visits, patients }, at);

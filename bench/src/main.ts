@@ -13,6 +13,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   contention: [],
   benefits: [],
   scheduling: ['100000'],
+  growth: ['30000', '100000', '1000000'],
   planning: [],
   reminders: ['100000'],
   live: ['1000', '60'],

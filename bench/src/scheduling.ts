@@ -16,10 +16,10 @@ import {
   systemScope,
 } from './api-bench.ts';
 import { CLIENT, N, nextId, type Vary } from './sql-baseline.ts';
-import { seedAppointments } from './synthetic-appointments.ts';
+import { A_DAY, seedAppointments } from './synthetic-appointments.ts';
 
 const PATIENTS = 5_000;
-const PROVIDERS = 500;
+export const PROVIDERS = 500;
 
 export interface SchedulingFigures {
   readonly compared: readonly Figures[];
@@ -32,17 +32,17 @@ export async function measureScheduling({ visits = 100_000, seconds = 5, turns =
   const providerIds = await addProviders(bench);
   const today = Temporal.Now.zonedDateTimeISO('UTC').startOfDay();
   const { patientIds, adminUrl } = bench;
-  const from = today.subtract({ days: Math.ceil(visits / PROVIDERS / 16) + 2 }).toInstant();
+  const from = today.subtract({ days: Math.ceil(visits / PROVIDERS / A_DAY) + 2 }).toInstant();
   await seedAppointments(adminUrl, { patientIds, providerIds, count: visits, from });
   const compared: Figures[] = [];
   for (const operation of [booking(bench, providerIds), page(from)]) {
     compared.push(await compare(bench, operation, { seconds, turns }));
   }
   const { p50, p99 } = await latencies(bench, dayBoard(from), seconds);
-  return { compared, dayBoard: { visits: BOARD * 16, p50, p99 } };
+  return { compared, dayBoard: { visits: BOARD * A_DAY, p50, p99 } };
 }
 
-/** They work from 14:00 to 24:00 UTC, and nothing limits how many visits they have. */
+/** They work from 12:00 to 24:00 UTC, and nothing limits how many visits they have. */
 export async function addProviders({ app, adminUrl }: ApiBench): Promise<string[]> {
   const scope = systemScope(app);
   const names = Array.from({ length: PROVIDERS }, (_, i) => `bench-${i}`);
@@ -56,7 +56,7 @@ export async function addProviders({ app, adminUrl }: ApiBench): Promise<string[
   );
   const client = new pg.Client({ connectionString: adminUrl });
   await client.connect();
-  const everyDay = [1, 2, 3, 4, 5, 6, 7].map((weekday) => ({ weekday, from: '14:00', to: '24:00' }));
+  const everyDay = [1, 2, 3, 4, 5, 6, 7].map((weekday) => ({ weekday, from: '12:00', to: '24:00' }));
   await client.query('update providers set weekly_hours = $1', [JSON.stringify(everyDay)]);
   await client.query('update care_services set daily_limit = null');
   await client.end();
@@ -131,7 +131,7 @@ function varyPlan(plan: string, appointmentId: string): string {
 const VISIT = `id status service startsAt endsAt localStart version revision notes
   patient { id firstName lastName email phone dateOfBirth } provider { id name timeZone }`;
 
-function page(from: Temporal.Instant): Operation {
+export function page(from: Temporal.Instant): Operation {
   return {
     name: 'page of 50 visits with patients',
     query: `query($from: DateTime!) { appointments(from: $from, first: 50) { edges { cursor node { ${VISIT} } } } }`,
@@ -140,9 +140,10 @@ function page(from: Temporal.Instant): Operation {
   };
 }
 
-const BOARD = 25;
+const BOARD = 20;
 
-function dayBoard(from: Temporal.Instant): Operation {
+/** Of the third day from then. */
+export function dayBoard(from: Temporal.Instant): Operation {
   return {
     name: 'day board',
     query: `query($date: Date!) { dayBoard(date: $date, timeZone: "UTC", service: TELEHEALTH, first: ${BOARD}) {

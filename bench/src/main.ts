@@ -16,6 +16,7 @@ const BENCHES: Readonly<Record<string, readonly string[]>> = {
   growth: ['30000', '100000', '1000000'],
   planning: [],
   reminders: ['100000'],
+  'benefits-sync': ['100000'],
   live: ['1000', '60'],
   'risk-nightly': ['1000000'],
   risk: ['60000', '100000', '1000000'],

@@ -100,7 +100,7 @@ describe('64 callers who use, take back, hold, ask the payer and accept what it 
       if (appointmentId === undefined) return;
       const held = settle(scope, benefit, { appointmentId, amount: SEVEN_DOLLARS, to: 'HELD' }).then(() => true);
       if (await accepted(held)) add({ held: 700 });
-    } else if (kind === 'sync') await hear(scope, benefit, { allocated: '200', used: text(amount) });
+    } else if (kind === 'sync') await hear(scope, benefit, { allocated: '200', used: text(amount * 6) });
     else await answer({ scope, benefit, useId, free, sums }, kind);
   }
 

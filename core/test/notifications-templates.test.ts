@@ -144,17 +144,18 @@ describe('the templates that the platform comes with', () => {
           notifications.render(template, notifications.valuesOf(CLINIC, about)).text,
         );
       }
-      assert.match(texts.get('CONFIRMATION SMS en') ?? '', /Reply STOP to opt out/);
-      assert.match(texts.get('CONFIRMATION SMS es') ?? '', /Responda STOP para no recibir/);
+      const textOf = (key: string) => texts.get(key) ?? '';
+      assert.match(textOf('CONFIRMATION SMS en'), /Reply STOP to opt out/);
+      assert.match(textOf('CONFIRMATION SMS es'), /Responda STOP para no recibir/);
       for (const kind of ['REMINDER_24H', 'REMINDER_2H']) {
-        assert.match(texts.get(`${kind} SMS en`) ?? '', /Reply 1 to confirm, 2 to change, 3 can't come/);
-        assert.match(texts.get(`${kind} SMS es`) ?? '', /Responda 1 confirmar, 2 cambiar, 3 no puede ir/);
-        assert.match(texts.get(`${kind} VOICE en`) ?? '', /Press 1 to confirm, 2 .* or 3 if you cannot come/);
-        assert.match(texts.get(`${kind} VOICE es`) ?? '', /Oprima 1 para confirmar, 2 .* o 3 si no puede venir/);
+        assert.match(textOf(`${kind} SMS en`), /Reply 1 to confirm, 2 to change, 3 can't come/);
+        assert.match(textOf(`${kind} SMS es`), /Responda 1 confirmar, 2 cambiar, 3 no puede ir/);
+        assert.match(textOf(`${kind} VOICE en`), /Press 1 to confirm, 2 .* or 3 if you cannot come/);
+        assert.match(textOf(`${kind} VOICE es`), /Oprima 1 para confirmar, 2 .* o 3 si no puede venir/);
       }
       for (const kind of notifications.KINDS) {
-        assert.match(texts.get(`${kind} VOICE en`) ?? '', /To get no more calls or texts from us, press 9\.$/);
-        assert.match(texts.get(`${kind} VOICE es`) ?? '', /Si no desea más llamadas ni mensajes, oprima 9\.$/);
+        assert.match(textOf(`${kind} VOICE en`), /To get no more calls or texts from us, press 9\.$/);
+        assert.match(textOf(`${kind} VOICE es`), /Si no desea más llamadas ni mensajes, oprima 9\.$/);
       }
       assert.doesNotMatch(texts.get('CONFIRMED VOICE en') ?? '9', /9/);
     }),

@@ -95,7 +95,15 @@ describe('exportEntries and verifyExport', () => {
     const line = lines[AT] ?? '';
     const bad = { kind: 'edited', line: AT + 1, leafIndex: LEAF, entryId: idAt(LEAF) };
     assert.deepEqual(await firstBad(lines.with(AT, line.replace('"system"', '"admin"'))), bad);
-    assert.deepEqual(await firstBad(lines.with(AT, line.replace(/"mac":"../, '"mac":"00'))), bad);
+    assert.deepEqual(
+      await firstBad(
+        lines.with(
+          AT,
+          line.replace(/(?<="mac":")./, (first) => (first === '0' ? '1' : '0')),
+        ),
+      ),
+      bad,
+    );
     const reordered = line.replace(/"action":"patient.read",(.*?)\},"mac"/, '$1,"action":"patient.read"},"mac"');
     assert.notEqual(reordered, line);
     assert.deepEqual(await firstBad(lines.with(AT, reordered)), bad);

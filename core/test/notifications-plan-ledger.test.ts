@@ -327,7 +327,8 @@ describe('the messages of a patient who changes', () => {
         visits.push(await visitOf(scope, { patientId }));
       }
       const ways = async () => {
-        const rows = (await Promise.all(visits.map(({ id }) => ledgerOf(scope, id)))).flat();
+        const rows: Awaited<ReturnType<typeof ledgerOf>> = [];
+        for (const { id } of visits) rows.push(...(await ledgerOf(scope, id)));
         return rows.filter(({ status, kind }) => status === 'PLANNED' && kind !== 'CONFIRMATION').map((r) => r.channel);
       };
       assert.deepEqual(new Set(await ways()), new Set(['SMS']));

@@ -4,9 +4,7 @@
  *
  *     node bench/src/benefits-sync.ts [patients]
  */
-import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
@@ -19,6 +17,7 @@ import { createLog } from '@careflex/core/platform/log';
 import { transact } from '@careflex/core/platform/scope';
 import pg from 'pg';
 import { systemScope } from './api-bench.ts';
+import { start, told } from './children.ts';
 
 export interface SyncFigures {
   readonly patients: number;
@@ -80,18 +79,6 @@ function environmentFor(url: string): Record<string, string> {
     BENEFITS_API_URL: `${url}/payer/fhir`,
     BENEFITS_SYNC_PER_SECOND: '10000',
   };
-}
-
-function start(parts: AsyncDisposableStack, name: string): ChildProcess {
-  const child = fork(path.join(import.meta.dirname, `${name}.ts`));
-  parts.defer(() => void child.kill('SIGKILL'));
-  return child;
-}
-
-async function told<T>(child: ChildProcess, message: object): Promise<T> {
-  child.send(message);
-  const [answer] = (await once(child, 'message')) as [T];
-  return answer;
 }
 
 /** Nobody reads who they are: the sync knows them by the payer's id. */

@@ -3,9 +3,7 @@
  *
  *     node bench/src/reminders.ts [reminders]
  */
-import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import path from 'node:path';
@@ -21,6 +19,7 @@ import * as scheduling from '@careflex/core/scheduling';
 import pg from 'pg';
 import { systemScope } from './api-bench.ts';
 import { phoneOf } from './synthetic-patients.ts';
+import { start, told } from './children.ts';
 
 export interface WorkerSettings {
   readonly databaseUrl: string;
@@ -83,18 +82,6 @@ function environmentFor(url: string): Record<string, string> {
     TWILIO_BASE_URL: url,
     SMS_FROM: '+12125550190',
   };
-}
-
-function start(parts: AsyncDisposableStack, name: string): ChildProcess {
-  const child = fork(path.join(import.meta.dirname, `${name}.ts`));
-  parts.defer(() => void child.kill('SIGKILL'));
-  return child;
-}
-
-async function told<T>(child: ChildProcess, message: object): Promise<T> {
-  child.send(message);
-  const [answer] = (await once(child, 'message')) as [T];
-  return answer;
 }
 
 const AT_ONCE = 500;

@@ -196,6 +196,9 @@ interface JobsParts {
   readonly log: Log;
 }
 
+/** Every message wakes whatever listens on the server, of all processes. */
+const WORKERS_REST_MS = 20;
+
 function openJobs(parts: AsyncDisposableStack, { databaseUrl, pubsub, log }: JobsParts): Jobs {
   const pool = openPool(databaseUrl, { max: 1, name: 'careflex jobs', role: 'careflex_system' });
   parts.defer(() => pool.end());
@@ -206,6 +209,7 @@ function openJobs(parts: AsyncDisposableStack, { databaseUrl, pubsub, log }: Job
   const waiting = new Set<string>();
   const waker = parts.use(
     ticker({
+      restMs: WORKERS_REST_MS,
       run: async () => {
         const queues = [...waiting];
         waiting.clear();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { ticker } from '../src/platform/ticker.ts';
 
 describe('ticker', () => {
@@ -23,6 +24,27 @@ describe('ticker', () => {
     gates[1]?.resolve();
     await ticks[Symbol.asyncDispose]();
     assert.equal(runs, 2);
+  });
+
+  it('rests after a run, but not at its end', async () => {
+    let runs = 0;
+    const first = Promise.withResolvers<void>();
+    const ticks = ticker({
+      restMs: 3_600_000,
+      run: async () => {
+        runs++;
+        first.resolve();
+      },
+      onError: (error) => assert.fail(String(error)),
+    });
+    ticks.wake();
+    await first.promise;
+    for (let i = 0; i < 5; i++) {
+      ticks.wake();
+      await setImmediate();
+    }
+    await ticks[Symbol.asyncDispose]();
+    assert.equal(runs, 1);
   });
 
   it('goes on after a run that failed, and tells of it', async () => {

@@ -15,7 +15,8 @@ export function postgresPubSub({ url, db, log }: PostgresPubSubOptions): PubSub 
   const listener = new Listener(connectTo(url), log);
   return {
     async publish(channel, payload) {
-      await sql`select pg_notify(${channel}, ${payload})`.execute(db);
+      // Nothing is written but a message, which no restart keeps anyway: nobody need wait for the disk.
+      await sql`select set_config('synchronous_commit', 'off', true), pg_notify(${channel}, ${payload})`.execute(db);
     },
     subscribe: (channel, subscriber) => listener.subscribe(channel, subscriber),
     [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose](),

@@ -9,12 +9,14 @@ export interface Ticker extends AsyncDisposable {
 export interface TickerOptions {
   /** Between the end of a run and the next one; without it, only on request. */
   readonly everyMs?: number;
+  /** After the end of a run, before one that was asked for: what is asked for meanwhile is one run. The first is at once. */
+  readonly restMs?: number;
   readonly run: () => Promise<unknown>;
   readonly onError: (error: unknown) => void;
 }
 
 /** Disposing of it waits for the run that is going on. */
-export function ticker({ everyMs, run, onError }: TickerOptions): Ticker {
+export function ticker({ everyMs, restMs = 0, run, onError }: TickerOptions): Ticker {
   const stopped = new AbortController();
   let asked = Promise.withResolvers<void>();
 
@@ -26,6 +28,7 @@ export function ticker({ everyMs, run, onError }: TickerOptions): Ticker {
       if (stopped.signal.aborted) return;
       asked = Promise.withResolvers();
       await run().catch(onError);
+      if (restMs > 0) await pause(restMs, stopped.signal);
     }
   }
   const looping = loop();

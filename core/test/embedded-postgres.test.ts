@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { startEmbedded } from '#platform/embedded-postgres';
+import { sharedBuffers, startEmbedded } from '#platform/embedded-postgres';
 
 // Only root's server runs as another user, who cannot enter such a directory.
 const skip = process.getuid?.() === 0 ? false : 'only root keeps the database elsewhere';
@@ -16,4 +16,11 @@ test('a database that is gone from where its directory says is not begun anew', 
   } finally {
     rmSync(directory, { recursive: true });
   }
+});
+
+test('what the server keeps in memory is an eighth of the machine, within bounds', () => {
+  assert.deepEqual(
+    [0.5, 2, 64].map((gib) => sharedBuffers(gib * 2 ** 30)),
+    [128, 256, 512],
+  );
 });

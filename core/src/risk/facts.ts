@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import * as care from '#care';
 import { statement } from '#platform/database';
 import type { Scope } from '#platform/scope';
+import { dateOf, instantOf } from '#platform/times';
 import type { CareServiceType } from '#scheduling';
 import type { RiskRow } from './model/model.ts';
 
@@ -52,16 +53,62 @@ const factsOf = statement<{ ids: readonly string[]; ats: readonly string[] }, Fa
   compile: () => sql<FactsRow>`select * from risk_facts(${ids}::uuid[], ${ats}::timestamptz[])`.compile(db),
 }));
 
-/**
- * What was known of each of the visits at its time. Whose age is not with the visit yet gets it: that is the only time
- * the record is opened. Inside `transact`, for the system.
- */
+/** What was known of each of the visits at its time. Inside `transact`, for the system. */
 export async function known(scope: Scope, visits: readonly VisitAt[]): Promise<Known[]> {
   if (visits.length === 0) return [];
   const rows = await factsOf(scope.db, {
     ids: visits.map(({ id }) => id),
     ats: visits.map(({ at }) => at.toString()),
   });
+  return withAges(scope, rows);
+}
+
+/** Of a walk through all visits to come, patient by patient, so that whose history is read is read once. */
+export interface Place {
+  readonly patient: string;
+  /** To the microsecond, as PostgreSQL writes it. */
+  readonly startsAt: string;
+  readonly visit: string;
+}
+
+export interface Page extends Place {
+  readonly at: Temporal.Instant;
+  readonly most: number;
+}
+
+export interface KnownPage {
+  readonly visits: readonly Known[];
+  /** The last one's; null where there is none any more. */
+  readonly place: Place | null;
+}
+
+interface PlacedRow extends FactsRow {
+  readonly place_starts_at: string;
+}
+
+const factsAfter = statement<Place & { at: string; most: number }, PlacedRow>(
+  (db, { patient, startsAt, visit, at, most }) => ({
+    compile: () =>
+      sql<PlacedRow>`
+        select f.*, f.starts_at::text as place_starts_at
+        from (select array_agg(id) as ids from risk_visits_after(${patient}::uuid, ${startsAt}::timestamptz,
+            ${visit}::uuid, ${at}::timestamptz, ${most}::integer)) page
+          cross join lateral risk_facts(page.ids, array_fill(${at}::timestamptz, array[cardinality(page.ids)])) f
+        where page.ids is not null
+        order by f.patient_id, f.starts_at, f.id`.compile(db),
+  }),
+);
+
+/** What is known at that time of the visits to come after a place. Inside `transact`, for the system. */
+export async function knownAfter(scope: Scope, { at, ...page }: Page): Promise<KnownPage> {
+  const rows = await factsAfter(scope.db, { ...page, at: at.toString() });
+  const last = rows.at(-1);
+  const place = last ? { patient: last.patient_id, startsAt: last.place_starts_at, visit: last.id } : null;
+  return { visits: await withAges(scope, rows), place };
+}
+
+/** Whose age is not with the visit yet gets it: that is the only time the record is opened. */
+async function withAges(scope: Scope, rows: readonly FactsRow[]): Promise<Known[]> {
   const ages = await keepAges(
     scope,
     rows.filter(({ age_known }) => !age_known),
@@ -73,7 +120,7 @@ async function keepAges(scope: Scope, rows: readonly FactsRow[]): Promise<Readon
   if (rows.length === 0) return new Map();
   const bands = await care.ageBandsOf(
     scope,
-    rows.map(({ patient_id: patientId, day }) => ({ patientId, on: Temporal.PlainDate.from(day) })),
+    rows.map(({ patient_id: patientId, day }) => ({ patientId, on: dateOf(day) })),
   );
   const ids = rows.map(({ id }) => id);
   await sql`
@@ -88,8 +135,8 @@ function toKnown(row: FactsRow, ageBand: string | null): Known {
     patientId: row.patient_id,
     providerId: row.provider_id,
     service: row.service,
-    startsAt: row.starts_at.toTemporalInstant(),
-    day: Temporal.PlainDate.from(row.day),
+    startsAt: instantOf(row.starts_at),
+    day: dateOf(row.day),
     row: {
       patient: row.patient_id,
       provider: row.provider_id,

@@ -1,12 +1,12 @@
 /**
  * Scores every visit to come. It goes patient by patient, and how far it has come is written with the scores: whoever
- * takes over from a killed process goes on from there. The next batch is read while the last one is written.
+ * takes over from a killed process goes on from there. A batch is scored while the next one is read and the last one is
+ * written.
  */
 import { randomUUIDv7 } from 'node:crypto';
 import { sql } from 'kysely';
-import { statement } from '#platform/database';
 import { type Scope, transact } from '#platform/scope';
-import { type Known, known } from './facts.ts';
+import { knownAfter, type KnownPage, type Page, type Place } from './facts.ts';
 import { type Models, modelsInUse } from './models.ts';
 import { type Scored, scored, takeOffBegun, writeScores } from './scoring.ts';
 
@@ -20,12 +20,6 @@ export interface NightlyOptions {
   readonly batch?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
-}
-
-interface Place {
-  readonly patient: string;
-  readonly startsAt: string;
-  readonly visit: string;
 }
 
 interface Run extends Progress {
@@ -50,23 +44,33 @@ export async function scoreAhead(
 ): Promise<Progress> {
   const { run, models } = await transact(scope, begin);
   let progress: Progress = run;
-  const readAfter = (place: Place) => read(scope, { ...place, at: run.at.toString(), most: batch });
-  let next = readAfter(run.place);
-  for (;;) {
-    const { visits, place } = await next;
-    if (place === null) break;
-    signal?.throwIfAborted();
-    next = readAfter(place);
-    const done = progress.done + visits.length;
-    await write(scope, scored(scope, visits, models), { run, models, place, done }).catch(async (thrown: unknown) => {
-      await next.catch(() => undefined);
-      throw thrown;
-    });
-    progress = { done, total: Math.max(run.total, done) };
-    onProgress?.(progress);
+  const readAfter = (place: Place) => awaitedLater(read(scope, { ...place, at: run.at, most: batch }));
+  let reading = readAfter(run.place);
+  let writing: Promise<void> = Promise.resolve();
+  try {
+    for (;;) {
+      const { visits, place } = await reading;
+      if (place === null) break;
+      reading = readAfter(place);
+      const scores = scored(scope, visits, models);
+      await writing;
+      signal?.throwIfAborted();
+      const done = progress.done + visits.length;
+      const now = (progress = { done, total: Math.max(run.total, done) });
+      writing = awaitedLater(write(scope, scores, { run, models, place, done }).then(() => onProgress?.(now)));
+    }
+  } finally {
+    await Promise.allSettled([reading, writing]);
   }
+  await writing;
   await transact(scope, (scope) => finish(scope, run));
   return progress;
+}
+
+/** Its failure is nobody's until then. */
+function awaitedLater<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }
 
 async function begin(scope: Scope): Promise<{ run: Run; models: Models }> {
@@ -96,44 +100,8 @@ async function newRun({ db, now }: Scope, { inUse }: Models): Promise<Run> {
   return { id, at: now, done: 0, total: rows[0]?.total ?? 0, place: BEGINNING };
 }
 
-interface Batch {
-  readonly visits: readonly Known[];
-  /** The last one's; null where there is none any more. */
-  readonly place: Place | null;
-}
-
-interface Page extends Place {
-  readonly at: string;
-  readonly most: number;
-}
-
-interface Ahead {
-  readonly id: string;
-  readonly patient_id: string;
-  /** To the microsecond. */
-  readonly starts_at: string;
-}
-
-const aheadAfter = statement<Page, Ahead>((db, { patient, startsAt, visit, at, most }) => ({
-  compile: () =>
-    sql<Ahead>`
-      select id, patient_id, starts_at::text as starts_at
-      from risk_visits_after(${patient}::uuid, ${startsAt}::timestamptz, ${visit}::uuid, ${at}::timestamptz,
-        ${most}::integer)`.compile(db),
-}));
-
-function read(scope: Scope, page: Page): Promise<Batch> {
-  return transact(scope, async (scope) => {
-    const rows = await aheadAfter(scope.db, page);
-    const last = rows.at(-1);
-    if (last === undefined) return { visits: [], place: null };
-    const at = Temporal.Instant.from(page.at);
-    const visits = await known(
-      scope,
-      rows.map(({ id }) => ({ id, at })),
-    );
-    return { visits, place: { patient: last.patient_id, startsAt: last.starts_at, visit: last.id } };
-  });
+function read(scope: Scope, page: Page): Promise<KnownPage> {
+  return transact(scope, (scope) => knownAfter(scope, page));
 }
 
 interface Writing {

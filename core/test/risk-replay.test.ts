@@ -119,6 +119,15 @@ describe('measure', () => {
     near(of.topTenthLift, 2);
   });
 
+  test('of no visit there is none', () => {
+    const of = measureReplay([]);
+    assert.equal(of.visits, 0);
+    assert.deepEqual(
+      [of.auc, of.brier, of.brierSkill, of.logLoss, of.calibrationError, of.observedOverExpected],
+      Array(6).fill(null),
+    );
+  });
+
   test('the same forecast for everybody tells nobody from another', () => {
     const of = measureReplay([true, false, false, false].map((noShow) => forecast(0.25, noShow, 1)));
     near(of.auc, 1 / 2);

@@ -109,12 +109,12 @@ describe('an admin', () => {
   const asAdmin = (query: string) => api.graphql(query, {}, { as: 'admin' });
 
   test('reads the report, has a model trained by a job, once for a key, and has nothing to go back from at first', async () => {
-    const report = dataOf<{ measures: { visits: number }; alarms: string[] }>(
+    const report = dataOf<{ measures: { visits: number; brier: number | null }; alarms: string[] }>(
       await asAdmin(`{ it: riskReport { model measures { visits auc brier observedOverExpected } statistical { brier }
         calibration { visits expected observed } groups { by value visits expected observed } drift { input index } alarms } }`),
       'it',
     );
-    assert.deepEqual([report.measures.visits, report.alarms], [0, []]);
+    assert.deepEqual([report.measures.visits, report.measures.brier, report.alarms], [0, null, []]);
 
     const TRAIN = 'mutation { it: trainRiskModel(kind: STATISTICAL, idempotencyKey: "t") { ... on Done { id } } }';
     const [first, again] = [await asAdmin(TRAIN), await asAdmin(TRAIN)].map((answer) =>

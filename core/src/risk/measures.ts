@@ -10,13 +10,13 @@ export interface Measures {
   readonly noShows: number;
   /** How often the one who misses had the higher score; null where nobody or everybody did. */
   readonly auc: number | null;
-  /** The mean of squared errors: smaller is better. */
-  readonly brier: number;
+  /** The mean of squared errors: smaller is better. Null without visits, like the other means. */
+  readonly brier: number | null;
   /** Above 0: better than to say the base rate of everybody. */
   readonly brierSkill: number | null;
-  readonly logLoss: number;
+  readonly logLoss: number | null;
   /** How far tenths of the visits are from what was said of them, on average. */
-  readonly calibrationError: number;
+  readonly calibrationError: number | null;
   readonly observedOverExpected: number | null;
 }
 
@@ -24,14 +24,14 @@ export function measure(all: readonly Predicted[]): Measures {
   const visits = all.length;
   const noShows = all.filter(({ noShow }) => noShow).length;
   const brier = mean(all, ({ probability, noShow }) => (probability - Number(noShow)) ** 2);
-  const rate = visits === 0 ? 0 : noShows / visits;
+  const rate = noShows / visits;
   const expected = all.reduce((sum, { probability }) => sum + probability, 0);
   return {
     visits,
     noShows,
     auc: auc(all),
     brier,
-    brierSkill: rate === 0 || rate === 1 ? null : 1 - brier / (rate * (1 - rate)),
+    brierSkill: brier === null || rate === 0 || rate === 1 ? null : 1 - brier / (rate * (1 - rate)),
     logLoss: mean(all, ({ probability, noShow }) => -Math.log(noShow ? probability : 1 - probability)),
     calibrationError: mean(
       calibration(all).flatMap((bin) => Array<CalibrationBin>(bin.visits).fill(bin)),
@@ -41,8 +41,13 @@ export function measure(all: readonly Predicted[]): Measures {
   };
 }
 
-function mean<T>(items: readonly T[], of: (item: T) => number): number {
-  return items.length === 0 ? 0 : items.reduce((sum, item) => sum + of(item), 0) / items.length;
+/** Whether its squared errors are larger, by more than that on average. */
+export function isWorse(measures: Measures, than: Measures, by = 0): boolean {
+  return measures.brier !== null && than.brier !== null && measures.brier > than.brier + by;
+}
+
+function mean<T>(items: readonly T[], of: (item: T) => number): number | null {
+  return items.length === 0 ? null : items.reduce((sum, item) => sum + of(item), 0) / items.length;
 }
 
 /** By ranks; equal scores share theirs. */
@@ -77,13 +82,12 @@ export function calibration(all: readonly Predicted[]): CalibrationBin[] {
   const sorted = all.toSorted((a, b) => a.probability - b.probability);
   return Array.from({ length: TENTHS }, (_, i) => {
     const [from, until] = [i, i + 1].map((n) => Math.round((n * sorted.length) / TENTHS));
-    const bin = sorted.slice(from, until);
-    return {
-      visits: bin.length,
-      expected: mean(bin, ({ probability }) => probability),
-      observed: mean(bin, ({ noShow }) => Number(noShow)),
-    };
-  }).filter(({ visits }) => visits > 0);
+    return sorted.slice(from, until);
+  }).flatMap((bin) => {
+    const expected = mean(bin, ({ probability }) => probability);
+    const observed = mean(bin, ({ noShow }) => Number(noShow));
+    return expected === null || observed === null ? [] : [{ visits: bin.length, expected, observed }];
+  });
 }
 
 /** How many there are of each value. */

@@ -6,6 +6,7 @@ import { type Scope, SYSTEM, transact } from '#platform/scope';
 import { changeTo } from './activation.ts';
 import type { ModelFigures } from './fit-thread.ts';
 import { type LearningKind, readLessons, train } from './learning.ts';
+import { isWorse } from './measures.ts';
 import { modelsInUse, newestActivation } from './models.ts';
 import { type NightlyOptions, type Progress, scoreAhead } from './nightly.ts';
 import { permitSystem } from './policy.ts';
@@ -57,5 +58,5 @@ async function goOnWith(scope: Scope, kind: LearningKind, id: string): Promise<v
 }
 
 function doesWorse({ heldOut }: ModelFigures): boolean {
-  return heldOut !== null && heldOut.model.brier > heldOut.statistical.brier;
+  return heldOut !== null && isWorse(heldOut.model, heldOut.statistical);
 }

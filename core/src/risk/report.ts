@@ -15,6 +15,7 @@ import type { ModelFigures } from './fit-thread.ts';
 import {
   calibration,
   type CalibrationBin,
+  isWorse,
   measure,
   type Measures,
   probabilityRange,
@@ -183,7 +184,7 @@ function alarmsOf({
 }: Pick<RiskReport, 'measures' | 'statistical' | 'drift'>): RiskAlarm[] {
   if (measures.visits < LEAST_VISITS) return [];
   const alarms: RiskAlarm[] = [];
-  if (measures.brier > statistical.brier + WORSE_BY) alarms.push('WORSE_THAN_STATISTICAL');
+  if (isWorse(measures, statistical, WORSE_BY)) alarms.push('WORSE_THAN_STATISTICAL');
   if (Math.abs((measures.observedOverExpected ?? 1) - 1) > OFF_BY) alarms.push('MISCALIBRATED');
   if (drift.some(({ index }) => index > MUCH_DRIFT)) alarms.push('DRIFT');
   return alarms;

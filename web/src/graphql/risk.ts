@@ -85,13 +85,16 @@ const RiskMeasures = builder.objectRef<risk.Measures>('RiskMeasures').implement(
       nullable: true,
       description: 'How often the one who missed had the higher score; null where nobody or everybody did.',
     }),
-    brier: t.exposeFloat('brier', { description: 'The mean of squared errors: smaller is better.' }),
+    brier: t.exposeFloat('brier', {
+      nullable: true,
+      description: 'The mean of squared errors: smaller is better. Null without visits, like the other means.',
+    }),
     brierSkill: t.exposeFloat('brierSkill', {
       nullable: true,
       description: 'Above 0: better than to say the base rate of everybody.',
     }),
-    logLoss: t.exposeFloat('logLoss'),
-    calibrationError: t.exposeFloat('calibrationError'),
+    logLoss: t.exposeFloat('logLoss', { nullable: true }),
+    calibrationError: t.exposeFloat('calibrationError', { nullable: true }),
     observedOverExpected: t.exposeFloat('observedOverExpected', { nullable: true }),
   }),
 });

@@ -101,6 +101,23 @@ for (const [name, model] of Object.entries(MODELS)) {
   });
 }
 
+describe('the words of the scorecard', () => {
+  const often = (provider: string) =>
+    visits.map((each, i) => ({ ...each, provider: i % 2 ? provider : 'another', noShow: i % 2 === 1 }));
+
+  test('say whether a provider, a place or a service is missed more often, or less', () => {
+    const model = fitScorecard(often('p'));
+    const wordsOf = (provider: string) => {
+      const { terms } = model.score(row({ provider, clinic: null, service: 'HOME_VISIT' }));
+      return terms.find(({ feature }) => feature === 'provider')?.words;
+    };
+    assert.equal(wordsOf('p'), 'visits with this provider are missed more often than others');
+    assert.equal(wordsOf('another'), 'visits with this provider are missed less often than others');
+    const services = model.score(row({ service: 'TRANSPORTATION' })).terms.find(({ feature }) => feature === 'service');
+    assert.match(services?.words ?? '', /^rides are missed (more|less) often than others$/);
+  });
+});
+
 describe('statistical', () => {
   test('a clinic without a visit gets the published rates, and is told so', () => {
     const { base, reasons } = builtIn().score(row({ leadDays: 1 }));

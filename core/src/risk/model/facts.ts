@@ -19,7 +19,8 @@ export interface Fact {
   readonly level?: (row: RiskRow) => string;
   /** Or a number; 0 says nothing. */
   readonly value?: (row: RiskRow) => number;
-  readonly words: (row: RiskRow) => string;
+  /** `isMore`: it adds to the risk. */
+  readonly words: (row: RiskRow, isMore: boolean) => string;
   /** What is believed of a level, or of a number's weight, before anything was seen; 0 unless given. */
   readonly prior?: (level: string) => number;
   /** Of levels without end only the most frequent ones are learnt. */
@@ -74,6 +75,15 @@ function sinceLastWords({ past: { daysSinceLast: days } }: RiskRow): string {
 const share = (of: number, among: number): number => of / (among + 2);
 
 const clock = (hour: number | null): string => (hour === null ? 'at an unknown hour' : `${hour}:00`);
+
+const SERVICE_WORDS = new Map<string | null, string>([
+  ['HOME_VISIT', 'home visits'],
+  ['TELEHEALTH', 'telehealth visits'],
+  ['TRANSPORTATION', 'rides'],
+  ['MEAL_DELIVERY', 'meal deliveries'],
+  ['WELLNESS_CHECK', 'wellness checks'],
+]);
+const areMissed = (isMore: boolean): string => `are missed ${isMore ? 'more' : 'less'} often than others`;
 
 const MORE_VISITS = [
   'the only visit of the day',
@@ -185,7 +195,7 @@ export const FACTS: readonly Fact[] = [
     spread: 0.3,
     level: ({ service }) => String(service),
     mostLevels: 50,
-    words: () => 'this service',
+    words: ({ service }, isMore) => `${SERVICE_WORDS.get(service) ?? 'visits of this kind'} ${areMissed(isMore)}`,
   },
   {
     name: 'clinic',
@@ -193,7 +203,7 @@ export const FACTS: readonly Fact[] = [
     spread: 0.16,
     level: ({ clinic }) => String(clinic),
     mostLevels: 150,
-    words: () => 'this place',
+    words: (_row, isMore) => `visits at this place ${areMissed(isMore)}`,
   },
   {
     name: 'provider',
@@ -201,7 +211,7 @@ export const FACTS: readonly Fact[] = [
     spread: 0.16,
     level: ({ provider }) => String(provider),
     mostLevels: 250,
-    words: () => 'this provider',
+    words: (_row, isMore) => `visits with this provider ${areMissed(isMore)}`,
   },
   {
     name: 'more visits',

@@ -170,14 +170,14 @@ export function scorecardModel(state: ScorecardState): RiskModel {
   };
 }
 
+const FEATURES = [...Map.groupBy(FACTS, ({ feature }) => feature)] as [string, [Fact, ...Fact[]]][];
+
 function score(state: ScorecardState, row: RiskRow): Score {
-  const terms = new Map<string, Term>();
-  for (const fact of FACTS) {
-    const { feature, words } = fact;
-    const logOdds = (terms.get(feature)?.logOdds ?? 0) + contribution(state, fact, row);
-    terms.set(feature, { feature, words: words(row), logOdds });
-  }
-  return scoreOf(state.base, [...terms.values()], 'like most visits here');
+  const terms = FEATURES.map(([feature, facts]): Term => {
+    const logOdds = facts.reduce((sum, fact) => sum + contribution(state, fact, row), 0);
+    return { feature, words: facts[0].words(row, logOdds > 0), logOdds };
+  });
+  return scoreOf(state.base, terms, 'like most visits here');
 }
 
 function logOddsOf(state: ScorecardState, row: RiskRow): number {

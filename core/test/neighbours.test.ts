@@ -142,8 +142,10 @@ describe('trip and reset', () => {
     assert.deepEqual([tripped?.by, tripped?.reason], [admin.id, 'They bill twice']);
     await until(async () => (await other.call()) === 'TRIPPED');
     assert.equal(await other.call(), 'TRIPPED');
+    // It has told so; and the answer to the reset does not wait for it to tell again.
+    await until(async () => (await find('sms')).processes.some((process) => process.state === 'TRIPPED'));
     const open = await neighbours.reset(scope(), 'sms');
-    assert.equal(open.tripped, null);
+    assert.deepEqual([open.tripped, open.state], [null, 'CLOSED']);
     await until(async () => (await other.call()) === 'done');
   });
 

@@ -21,7 +21,7 @@ export interface IntegrationProcess extends GuardReport {
 
 export interface Integration {
   readonly name: Neighbour;
-  /** Of all processes the worst; TRIPPED once that is ordered. */
+  /** What is ordered, else of all processes the worst. */
   readonly state: GuardState;
   /** The order to refuse every call, while it holds. */
   readonly tripped: { readonly at: Temporal.Instant; readonly by: string; readonly reason: string } | null;
@@ -55,8 +55,9 @@ function toIntegration(name: Neighbour, order: Order | undefined, rows: readonly
   const processes = rows.map(toProcess);
   const { succeeded = 0, refused = 0, failed = 0, rejected = 0 } = order ?? {};
   const tripped = trippedOf(order);
-  const worst = Math.max(0, ...processes.map(({ state }) => GUARD_STATES.indexOf(state)));
-  // What is still TRIPPED after a reset hears of it within a second.
+  // A process that was told to refuse hears of the reset within a second.
+  const heard = processes.filter(({ state }) => state !== 'TRIPPED');
+  const worst = Math.max(0, ...heard.map(({ state }) => GUARD_STATES.indexOf(state)));
   const state = tripped === null ? (GUARD_STATES[worst] ?? 'CLOSED') : 'TRIPPED';
   return { name, state, tripped, calls: { succeeded, refused, failed, rejected }, processes };
 }

@@ -240,6 +240,21 @@ describe('syncBenefits', () => {
   );
 
   test(
+    'calls no more often than it may, and does not wait for its turn once it is told to stop',
+    sandboxed(async (scope) => {
+      const made = await atPayer(scope, 3);
+      const stop = new AbortController();
+      const payer = testPayer((member) => {
+        setImmediate(() => stop.abort());
+        return agreeing(scope, made)(member);
+      });
+      const onceAnHour = { api: payer, perSecond: 1 / HOUR, signal: stop.signal };
+      assert.ok(await benefits.syncBenefits(asSystem(scope), onceAnHour));
+      assert.equal(payer.asked.length, 1);
+    }),
+  );
+
+  test(
     'counts each patient once, also where several processes go on with one run',
     committed(async (scope) => {
       const made = await atPayer(scope, 30);

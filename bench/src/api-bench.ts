@@ -1,5 +1,5 @@
 /**
- * The whole API on a durable PostgreSQL of its own, and the same statements by themselves: what both do a second, in
+ * The whole API, a process for each core, on a durable PostgreSQL of its own, and the same statements by themselves: what both do a second, in
  * turns within one run.
  */
 import { fork } from 'node:child_process';
@@ -18,6 +18,7 @@ import { createLog } from '@careflex/core/platform/log';
 import { type Scope, SYSTEM } from '@careflex/core/platform/scope';
 import { startApi } from '@careflex/web/main';
 import pg from 'pg';
+import { start, told } from './children.ts';
 import type { Load, LoadResult } from './http-load.ts';
 import { sqlBaseline, type Statement, type Vary } from './sql-baseline.ts';
 import { syntheticPatients } from './synthetic-patients.ts';
@@ -62,7 +63,7 @@ export async function compare(bench: ApiBench, operation: Operation, { seconds, 
     const from = (turn * share) % operation.variables.length;
     return operation.variables.slice(from, from + share);
   };
-  const load = { url: `${bench.url}/graphql`, token: bench.token, query, expect, clients: CLIENTS, seconds };
+  const load = { urls: bench.urls, token: bench.token, query, expect, clients: CLIENTS, seconds };
   const { statements, vary } = await captured(bench, operation, variablesOf(turns + 1));
   const scriptFile = path.join(bench.directory, 'script.sql');
   const { databaseUrl } = bench;
@@ -96,7 +97,7 @@ export async function compare(bench: ApiBench, operation: Operation, { seconds, 
 /** The latencies of one client alone. */
 export async function latencies(bench: ApiBench, operation: Operation, seconds: number): Promise<LoadResult> {
   const { query, expect, variables } = operation;
-  const load = { url: `${bench.url}/graphql`, token: bench.token, query, expect, variables, clients: 1 };
+  const load = { urls: bench.urls, token: bench.token, query, expect, variables, clients: 1 };
   await runLoad({ ...load, seconds: 2 });
   return runLoad({ ...load, seconds });
 }
@@ -105,6 +106,9 @@ export interface ApiBench extends AsyncDisposable {
   readonly directory: string;
   readonly adminUrl: string;
   readonly databaseUrl: string;
+  /** Of each of the API's processes. */
+  readonly urls: readonly string[];
+  /** Of one more, in this process, which is asked what it sends to the database. */
   readonly url: string;
   /** Of an agent. */
   readonly token: string;
@@ -112,6 +116,8 @@ export interface ApiBench extends AsyncDisposable {
   readonly patientIds: readonly string[];
 }
 
+/** On the two cores that the figures are of. */
+const PROCESSES = 2;
 const LOGIN = { name: 'careflex_bench', password: 'careflex-bench' };
 
 export async function openApiBench(patients: number): Promise<ApiBench> {
@@ -121,7 +127,8 @@ export async function openApiBench(patients: number): Promise<ApiBench> {
   chmodSync(directory, 0o755);
   const server = await startEmbedded({ directory });
   parts.defer(() => server.stop());
-  const config = benchConfig();
+  const environment = benchEnvironment();
+  const config = readConfig(environment);
   const log = createLog('silent');
   await install(server.adminUrl, LOGIN, { config, log });
   const databaseUrl = Object.assign(new URL(server.adminUrl), { username: LOGIN.name, password: LOGIN.password }).href;
@@ -130,11 +137,15 @@ export async function openApiBench(patients: number): Promise<ApiBench> {
   const token = await signInAgent(app);
   const api = await startApi(app, { port: 0, host: '127.0.0.1' });
   parts.defer(() => api.close());
+  const urls = await Promise.all(
+    Array.from({ length: PROCESSES }, () => told<string>(start(parts, 'api-process'), { databaseUrl, environment })),
+  );
   const open = parts.move();
   return {
     directory,
     adminUrl: server.adminUrl,
     databaseUrl,
+    urls,
     url: api.url,
     token,
     app,
@@ -143,10 +154,10 @@ export async function openApiBench(patients: number): Promise<ApiBench> {
   };
 }
 
-function benchConfig() {
+function benchEnvironment() {
   const key = () => randomBytes(32).toString('base64');
   const many = '10000000';
-  return readConfig({
+  return {
     NODE_ENV: 'production',
     CAREFLEX_KEYS: `1:${key()}`,
     CAREFLEX_SECRET: key(),
@@ -155,7 +166,7 @@ function benchConfig() {
     RATE_LIMIT_PER_ADDRESS: many,
     SOCKETS_PER_ADDRESS: many,
     RATE_LIMIT_PER_PRINCIPAL: many,
-  });
+  };
 }
 
 export function systemScope(app: App): Scope {

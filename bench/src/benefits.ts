@@ -81,7 +81,7 @@ function varyUsage(benefitId: string, answer: string, benefitIds: readonly strin
 }
 
 async function measureHot(bench: ApiBench, id: string, seconds: number): Promise<HotFigures> {
-  const load = { url: `${bench.url}/graphql`, token: bench.token, query: QUERY, expect: ACCEPTED };
+  const load = { urls: bench.urls, token: bench.token, query: QUERY, expect: ACCEPTED };
   const { requests, milliseconds } = await runLoad({
     ...load,
     variables: [{ id, input: CENT }],

@@ -2,7 +2,8 @@
 import { connect } from 'node:net';
 
 export interface Load {
-  readonly url: string;
+  /** Of the API's processes, which have the clients in turns. */
+  readonly urls: readonly string[];
   readonly token: string;
   readonly query: string;
   /** Each request has the next ones. */
@@ -37,8 +38,8 @@ async function run(load: Load): Promise<LoadResult> {
 
 /** A connection without the comfort of an HTTP client, whose cost would be measured along. */
 function client(load: Load, until: number, first: number): Promise<number[]> {
-  const { url, token, query, variables, expect, clients } = load;
-  const { hostname, port, pathname, host } = new URL(url);
+  const { urls, token, query, variables, expect, clients } = load;
+  const { hostname, port, host } = new URL(urls[first % urls.length] as string);
   return new Promise((resolve, reject) => {
     let next = first;
     const latencies: number[] = [];
@@ -52,7 +53,7 @@ function client(load: Load, until: number, first: number): Promise<number[]> {
       next += clients;
       askedAt = performance.now();
       socket.write(
-        `POST ${pathname} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${token}\r\n` +
+        `POST /graphql HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${token}\r\n` +
           `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       );
     };

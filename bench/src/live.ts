@@ -21,6 +21,7 @@ import { startEmbedded } from '@careflex/core/platform/embedded-postgres';
 import { createLog } from '@careflex/core/platform/log';
 import { type Scope, SYSTEM } from '@careflex/core/platform/scope';
 import * as scheduling from '@careflex/core/scheduling';
+import type { ApiSettings } from './api-process.ts';
 
 export interface LiveFigures {
   readonly subscribers: number;
@@ -33,10 +34,6 @@ export interface LiveFigures {
   readonly cpuMicrosPerDelivery: number;
 }
 
-export interface ApiSettings {
-  readonly databaseUrl: string;
-  readonly environment: Record<string, string>;
-}
 export interface Audience {
   readonly url: string;
   readonly tokens: readonly string[];
@@ -59,7 +56,7 @@ export async function measureLive({ subscribers = 1_000, bookings = 60 } = {}): 
 }
 
 async function measure(bench: Bench, subscribers: number, bookings: number): Promise<LiveFigures> {
-  const api = startChild('live-api.ts', { databaseUrl: bench.databaseUrl, environment: bench.environment });
+  const api = startChild('api-process.ts', { databaseUrl: bench.databaseUrl, environment: bench.environment });
   const url = (await message(api)) as string;
   const tokens = await bench.tokens(subscribers);
   const audience = startChild('live-audience.ts', { url, tokens, events: WARM_UP + bookings } satisfies Audience);

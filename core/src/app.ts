@@ -8,6 +8,7 @@ import { GUARD } from './integrations/guard.ts';
 import { openProviderDirectory, type ProviderDirectory } from './integrations/provider-api.ts';
 import { openSms, type Sms } from './integrations/sms.ts';
 import { openVoice, type Voice } from './integrations/voice.ts';
+import { type Announcer, openAnnouncer } from './platform/announcer.ts';
 import { type Clock, systemClock } from './platform/clock.ts';
 import type { Config } from './platform/config.ts';
 import { connect, type Db, openPool } from './platform/database.ts';
@@ -78,15 +79,14 @@ export async function createApp(config: Config, { databaseUrl, ...given }: AppOp
       ? postgresPubSub({ url: databaseUrl, db, log })
       : redisPubSub({ url: config.REDIS_URL, log }),
   );
-  const jobs = openJobs(parts, { databaseUrl, pubsub, log });
+  const { announce } = parts.use(
+    openAnnouncer(pubsub, (error, name) => log.warn('Nobody could be told', { name, error })),
+  );
+  const jobs = openJobs(parts, { databaseUrl, announce, log });
   const still = {
     db,
     jobs,
-    announce(channel: string, payload: string) {
-      pubsub
-        .publish(channel, payload)
-        .catch((error: unknown) => log.warn('Nobody could be told', { name: channel, error }));
-    },
+    announce,
     vault: vault(keyRing(config.CAREFLEX_KEYS), config.CAREFLEX_SECRET),
     clinic: clinicOf(config),
     signIn: signInRules(config),
@@ -192,41 +192,18 @@ async function settleTrail(ownWork: () => Scope, config: Config, log: Log): Prom
 
 interface JobsParts {
   readonly databaseUrl: string;
-  readonly pubsub: PubSub;
+  readonly announce: Announcer['announce'];
   readonly log: Log;
 }
 
-/** Every message wakes whatever listens on the server, of all processes. */
-const WORKERS_REST_MS = 20;
-
-function openJobs(parts: AsyncDisposableStack, { databaseUrl, pubsub, log }: JobsParts): Jobs {
+function openJobs(parts: AsyncDisposableStack, { databaseUrl, announce, log }: JobsParts): Jobs {
   const pool = openPool(databaseUrl, { max: 1, name: 'careflex jobs', role: 'careflex_system' });
   parts.defer(() => pool.end());
   const boss = openBoss({ pool, log, maintain: false });
   parts.defer(() => boss.stop({ graceful: false }));
   const quick = new Set(Object.entries(workers).flatMap(([queue, worker]) => (worker.quick ? [queue] : [])));
-  // Jobs of many commits at once wake the workers once.
-  const waiting = new Set<string>();
-  const waker = parts.use(
-    ticker({
-      restMs: WORKERS_REST_MS,
-      run: async () => {
-        const queues = [...waiting];
-        waiting.clear();
-        for (const queue of queues) await pubsub.publish(JOBS_CHANNEL, queue);
-      },
-      // The poll finds the job.
-      onError: (error) => log.warn('Workers could not be woken', { error }),
-    }),
-  );
-  return createJobs({
-    boss,
-    quick,
-    notify(queue) {
-      waiting.add(queue);
-      waker.wake();
-    },
-  });
+  // Where the message gets lost, the poll finds the job.
+  return createJobs({ boss, quick, notify: (queue) => announce(JOBS_CHANNEL, queue) });
 }
 
 function clinicOf(config: Config): Clinic {

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import * as accounts from '@careflex/core/accounts';
 import type { App } from '@careflex/core/app';
 import { importDirectory } from '@careflex/core/fhir-import';
+import * as scheduling from '@careflex/core/scheduling';
 import { recordDemoConsents } from './demo-consents.ts';
 import { addDemoHistory, learnFromDemo } from './demo-history.ts';
 import { bookDemoVisits } from './demo-visits.ts';
@@ -28,5 +29,7 @@ export async function loadDemo(app: App): Promise<void> {
   await addDemoHistory(scope);
   await bookDemoVisits(scope, 'patient@demo.careflex.test');
   await learnFromDemo(scope);
+  // Not only at the next quarter of an hour.
+  await scheduling.requestSync(scope);
   await accounts.seedDemoUsers(scope);
 }

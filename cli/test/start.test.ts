@@ -28,6 +28,7 @@ describe('careflex start', () => {
     assert.equal(statSync(secrets).mode & 0o777, 0o600);
     assert.equal(await signIn(place.url), 'Session');
     assert.ok((await upcomingVisits(place.url)) > 0);
+    assert.equal(await driverInDirectory(place.url), 'demo-driver');
     assert.match(await codeSentBy(place), /^Your CareFlex code is \d{6}\./);
 
     const postgres = postmaster(place);
@@ -189,17 +190,45 @@ async function signIn(url: string): Promise<string> {
 
 /** How many the demo's patient has. */
 async function upcomingVisits(url: string): Promise<number> {
-  const credentials = { email: 'patient@demo.careflex.test', password: 'careflex-demo' };
-  const headers = { 'content-type': 'application/json' };
-  const session = await fetch(`${url}/session`, { method: 'POST', headers, body: JSON.stringify(credentials) });
-  const cookie = session.headers.getSetCookie()[0] ?? '';
-  const answer = await fetch(`${url}/graphql`, {
-    method: 'POST',
-    headers: { ...headers, cookie, 'x-careflex-csrf': '1' },
-    body: JSON.stringify({ query: '{ appointments { edges { cursor } } }' }),
-  });
-  const { data } = (await answer.json()) as { data: { appointments: { edges: unknown[] } } };
-  return data.appointments.edges.length;
+  const query = '{ appointments { edges { cursor } } }';
+  const { appointments } = await read<{ appointments: { edges: unknown[] } }>(
+    url,
+    await cookieOf(url, 'patient'),
+    query,
+  );
+  return appointments.edges.length;
+}
+
+interface Providers {
+  readonly edges: readonly { readonly node: { readonly directory: { readonly practitioner: string } | null } }[];
+}
+
+/** Whom the simulated directory means by the one who gives rides, once it was asked. */
+async function driverInDirectory(url: string): Promise<string> {
+  const query = '{ providers(service: TRANSPORTATION) { edges { node { directory { practitioner } } } } }';
+  const cookie = await cookieOf(url, 'agent');
+  for (let tries = 0; tries < 150; tries++) {
+    const { providers } = await read<{ providers: Providers }>(url, cookie, query);
+    const known = providers.edges[0]?.node.directory;
+    if (known) return known.practitioner;
+    await sleep(200);
+  }
+  return 'nobody';
+}
+
+const JSON_HEADERS = { 'content-type': 'application/json' };
+
+/** Of a browser's session of the demo user. */
+async function cookieOf(url: string, user: string): Promise<string> {
+  const body = JSON.stringify({ email: `${user}@demo.careflex.test`, password: 'careflex-demo' });
+  const session = await fetch(`${url}/session`, { method: 'POST', headers: JSON_HEADERS, body });
+  return session.headers.getSetCookie()[0] ?? '';
+}
+
+async function read<Data>(url: string, cookie: string, query: string): Promise<Data> {
+  const headers = { ...JSON_HEADERS, cookie, 'x-careflex-csrf': '1' };
+  const answer = await fetch(`${url}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query }) });
+  return ((await answer.json()) as { data: Data }).data;
 }
 
 /** The e-mail with a code, as the simulators' page shows it. */
@@ -222,7 +251,7 @@ interface Answer<Data> {
 async function ask<Data>(url: string, query: string): Promise<Answer<Data>> {
   const response = await fetch(`${url}/graphql`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: JSON_HEADERS,
     body: JSON.stringify({ query }),
   });
   return (await response.json()) as Answer<Data>;

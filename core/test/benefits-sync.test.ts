@@ -6,6 +6,7 @@ import { sql } from 'kysely';
 import * as benefits from '#benefits';
 import type { PayerAnswer, PayerMember } from '#integrations/benefits-api';
 import { Malformed } from '#integrations/fhir';
+import { RateLimited } from '#integrations/fhir';
 import { NotBegun, Refused, Unavailable } from '#integrations/guard';
 import { Forbidden } from '#platform/errors';
 import { asSystem, type Scope, transact } from '#platform/scope';
@@ -180,6 +181,26 @@ describe('syncBenefits', () => {
       }),
     );
   }
+
+  test(
+    'waits when the payer wants a pause, and counts it as nobody’s failure',
+    sandboxed(async (scope) => {
+      const made = await atPayer(scope, 3);
+      let calls = 0;
+      const payer = testPayer((member) => {
+        if (++calls === 2) throw new RateLimited(1_000);
+        return agreeing(scope, made)(member);
+      });
+      const again = await sync(scope, payer);
+      assert.ok(again && Temporal.Instant.compare(again, scope.now) > 0);
+      assert.deepEqual(
+        (await runs(scope)).map(({ state, failed }) => [state, failed]),
+        [['WAITING', 0]],
+      );
+      assert.equal(await sync({ ...scope, now: again }, payer), null);
+      assert.deepEqual((await runs(scope)).map(countsOf), ['FINISHED 3: 3 synced, 0 failed, 0 drifted']);
+    }),
+  );
 
   test(
     'does not wait for ever for the last ones, who get no answer from a payer that is there',

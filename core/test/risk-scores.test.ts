@@ -69,6 +69,30 @@ describe('followEvents', () => {
   );
 
   test(
+    'scores what has happened once, and not again because time goes by',
+    sandboxed(async (scope) => {
+      const { id } = await booked(scope);
+      await follow(scope);
+      await follow(later(scope, scope.now.add({ minutes: 1 })));
+      assertSame((await riskOf(scope, id)).scoredAt, scope.now);
+    }),
+  );
+
+  test(
+    'finds the age with the visit when it is scored again',
+    sandboxed(async (scope) => {
+      const patientId = await newPatient(scope, { dateOfBirth: '1980-03-08' });
+      const { id } = await booked(scope, { patientId });
+      await follow(scope);
+      const at = later(scope, scope.now.add({ minutes: 1 }));
+      await scheduling.confirm(at, id, {});
+      await follow(at);
+      assertSame((await riskOf(scope, id)).scoredAt, at.now);
+      assert.match(String((await features(scope, id))['ageBand']), /^40-49$/);
+    }),
+  );
+
+  test(
     'scores it again when it is moved, confirmed, or the patient misses another one',
     sandboxed(async (scope) => {
       const [patientId, providerId] = [await newPatient(scope), await newProvider(scope)];

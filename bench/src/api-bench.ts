@@ -1,6 +1,6 @@
 /**
- * The whole API, a process for each core, on a durable PostgreSQL of its own, and the same statements by themselves: what both do a second, in
- * turns within one run.
+ * The whole API, a process for each core, on a durable PostgreSQL of its own, and the same statements by themselves: what
+ * both do a second, in turns within one run.
  */
 import { fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
